@@ -5,9 +5,11 @@
 //! re-run. It reads and writes files, and knows neither models nor the network.
 
 mod exposure;
+mod progress;
 mod result;
 
 pub use exposure::{Coin, Commitment, Exposure, Message};
+pub use progress::{Progress, Silent};
 pub use result::{
     AccountFinding, AlphaSplit, AuditResult, CoinEvidence, Decide, Effect, Finding, Grade,
     PlaceboFinding, PlanState, Predates, ReferenceFinding, VerdictKind,
