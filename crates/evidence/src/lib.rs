@@ -4,13 +4,26 @@
 //! when ([`ledger`](crate)), what was found ([`AuditResult`]), and the folder that anyone can
 //! re-run. It reads and writes files, and knows neither models nor the network.
 
+pub mod atomic;
+mod error;
 mod exposure;
+mod exposures;
+mod groups;
+mod jsonl;
 mod progress;
 mod result;
+mod scores;
+mod source;
 
+pub use error::{EXIT_INPUT, EXIT_PARTIAL, ErrorReport, ReadError, Report, WriteError};
 pub use exposure::{Coin, Commitment, Exposure, Message};
+pub use exposures::{ExposureFile, read_exposures, read_exposures_from};
+pub use groups::{Units, coin_groups, is_identical, unit_names, units};
+pub use jsonl::{JsonLines, Record, Reject, Validate, write_rejects};
 pub use progress::{Progress, Silent};
 pub use result::{
     AccountFinding, AlphaSplit, AuditResult, CoinEvidence, Decide, Effect, Finding, Grade,
     PlaceboFinding, PlanState, Predates, ReferenceFinding, VerdictKind,
 };
+pub use scores::{ScoreRow, ScoreTable, read_scores, read_scores_from, score_groups, write_scores};
+pub use source::{FileDigest, Limits, digest_file};
