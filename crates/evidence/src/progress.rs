@@ -12,6 +12,11 @@ pub trait Progress: Sync {
     fn end(&self);
     /// One line worth telling now.
     fn note(&self, line: &str);
+    /// Whether the user asked to stop (an interrupt): finish the unit in hand, keep what is
+    /// done, return a partial result that can be resumed.
+    fn stop_requested(&self) -> bool {
+        false
+    }
 }
 
 /// Tells nobody.

@@ -1,0 +1,214 @@
+//! Verbs and flags. The help texts here are the source of the generated CLI reference.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Was that model trained on yours? Find out, establish it with an error rate that you choose,
+/// and make it hard to do.
+#[derive(Debug, Parser)]
+#[command(name = "stillwatch", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 as expected, 1 a finding (audit) or not as expected \
+                        (demo, verify), 2 usage or input, 3 partial (resume possible), 4 a defect.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Train an author's, a teacher's and a student's models, guilty and innocent, and audit them
+    Demo(DemoArgs),
+    /// Audit a model: was it trained on what was released?
+    Audit(Box<AuditVerb>),
+    /// Check a case folder: re-hash its inputs, replay its findings from stored scores
+    Verify(VerifyArgs),
+    /// Print a shell completion script
+    Completions(CompletionsArgs),
+    /// Write the CLI reference and the JSON schemas (for the project's own docs)
+    #[command(hide = true)]
+    Reference(ReferenceArgs),
+}
+
+/// What every verb takes.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Print one JSON value on standard output, and nothing else there
+    #[arg(long)]
+    pub json: bool,
+    /// Read flags from a TOML file: keys are the long flags with '_'; a flag beats the file
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Flags of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Folder for the models, case folders and reports
+    #[arg(long, value_name = "DIR", default_value = "demo")]
+    pub out: PathBuf,
+    /// Seed of everything, the demo's coins included (real coins never come from a seed)
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// What every verb takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `audit run` (the default) and `audit plan`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct AuditVerb {
+    /// Which of them; none means `run`.
+    #[command(subcommand)]
+    pub step: Option<AuditStep>,
+    /// Flags of a bare `audit`.
+    #[command(flatten)]
+    pub run: AuditArgs,
+}
+
+/// Steps of an audit.
+#[derive(Debug, Subcommand)]
+pub enum AuditStep {
+    /// Score and test (the default)
+    Run(Box<AuditArgs>),
+    /// Seal what will be done, before the first query
+    Plan(Box<AuditArgs>),
+}
+
+/// Which number decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DecideArg {
+    /// The fixed-n p-value (prompts fixed before the first coin)
+    P,
+    /// The anytime-valid e-process in ledger order (coins thrown in service)
+    E,
+}
+
+/// Grade of the coins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CoinArg {
+    /// A public beacon, after both texts were committed
+    Public,
+    /// The owner's own generator at serving time
+    Server,
+    /// A sibling sampled later
+    Iid,
+    /// No coin
+    None,
+}
+
+/// Flags of `audit run` and `audit plan`.
+#[derive(Debug, Args)]
+#[command(next_line_help = false)]
+pub struct AuditArgs {
+    /// The model asked about: gguf:PATH, hf:FOLDER or openai:BASE_URL#MODEL
+    #[arg(long, value_name = "MODEL", requires = "exposures", conflicts_with = "scores")]
+    pub suspect: Option<String>,
+    /// Exposures (JSON lines, plain, gz or zst): released texts with their withheld twins
+    #[arg(long, value_name = "FILE", requires = "suspect", conflicts_with = "scores")]
+    pub exposures: Option<PathBuf>,
+    /// Scores made elsewhere (CSV or JSON lines) instead of a suspect and exposures
+    #[arg(long, value_name = "FILE", required_unless_present = "suspect")]
+    pub scores: Option<PathBuf>,
+    /// A model that never saw either text; repeat for several
+    #[arg(long, value_name = "MODEL")]
+    pub reference: Vec<String>,
+    /// A model older than the first coin, which must pass the identical test; repeat for several
+    #[arg(long, value_name = "MODEL")]
+    pub placebo: Vec<String>,
+    /// Declare that the references' weights are older than the first coin
+    #[arg(long)]
+    pub references_predate: bool,
+    /// Error rate, between 0 and 1, chosen before the run
+    #[arg(long, default_value_t = 1e-3)]
+    pub alpha: f64,
+    /// Which number decides; default p for --scores, e for exposures thrown in service
+    #[arg(long, value_enum)]
+    pub decide: Option<DecideArg>,
+    /// Grade of the coins; default: what the file says, else none
+    #[arg(long, value_enum)]
+    pub coin: Option<CoinArg>,
+    /// "No evidence" needs the power to see an effect of this size (standard deviations of x)
+    #[arg(long, default_value_t = 0.3)]
+    pub target_effect: f64,
+    /// Pairs to score at most, in ledger order
+    #[arg(long, value_name = "N")]
+    pub budget: Option<usize>,
+    /// Folder of the case: scores, result, report
+    #[arg(long, value_name = "CASE")]
+    pub out: Option<PathBuf>,
+    /// A plan sealed by `audit plan`; the run must follow it
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+    /// A ledger folder that holds the exposures' entries
+    #[arg(long, value_name = "DIR")]
+    pub ledger: Option<PathBuf>,
+    /// Seed of everything stochastic except coins
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Monte Carlo resamples
+    #[arg(long, default_value_t = 100_000)]
+    pub resamples: u32,
+    /// Threads; default: all cores
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Requests in flight at an endpoint
+    #[arg(long, default_value_t = 4)]
+    pub concurrency: usize,
+    /// Time limit of one request to an endpoint, milliseconds
+    #[arg(long, default_value_t = 60_000)]
+    pub timeout_ms: u64,
+    /// Requests to endpoints at most
+    #[arg(long)]
+    pub max_requests: Option<u64>,
+    /// Tokens sent to and returned by endpoints at most
+    #[arg(long)]
+    pub max_tokens: Option<u64>,
+    /// Money at most; needs --usd-per-million-tokens
+    #[arg(long, requires = "usd_per_million_tokens")]
+    pub max_usd: Option<f64>,
+    /// Price of a million tokens at the endpoints
+    #[arg(long)]
+    pub usd_per_million_tokens: Option<f64>,
+    /// Environment variable that holds the suspect's key (default OPENAI_API_KEY)
+    #[arg(long, value_name = "NAME")]
+    pub suspect_key_env: Option<String>,
+    /// Environment variable that holds the references' and placebos' key
+    #[arg(long, value_name = "NAME")]
+    pub reference_key_env: Option<String>,
+    /// Allow texts to be sent to endpoints outside this machine (they are spent by it)
+    #[arg(long)]
+    pub disclose: bool,
+    /// Print texts in the report
+    #[arg(long)]
+    pub show_texts: bool,
+    /// What every verb takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Flags of `verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The case folder
+    pub case: PathBuf,
+    /// What every verb takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Flags of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// Flags of `reference`.
+#[derive(Debug, Args)]
+pub struct ReferenceArgs {
+    /// Folder to write to
+    pub dir: PathBuf,
+}

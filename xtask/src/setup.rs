@@ -1,0 +1,36 @@
+//! What the tests need beyond cargo: packages of the system, a model, a model server.
+//!
+//! Everything that is there already is left alone, so a second call takes no time.
+
+use crate::process;
+
+/// Debian packages and the program by which each is recognised.
+const PACKAGES: [(&str, &str); 3] =
+    [("cmake", "cmake"), ("libclang-dev", "llvm-config-libclang"), ("chromium", "chromium")];
+
+/// Installs what is missing.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let missing: Vec<&str> = PACKAGES
+        .iter()
+        .filter(|(package, program)| {
+            !process::has(program)
+                && process::output("dpkg-query", &["-W", "-f=${Status}", package])
+                    .is_none_or(|status| !status.contains("install ok installed"))
+        })
+        .map(|(package, _)| *package)
+        .collect();
+    if !missing.is_empty() {
+        let sudo = if process::output("id", &["-u"]).is_some_and(|id| id.trim() == "0") {
+            ""
+        } else {
+            "sudo "
+        };
+        let line = format!(
+            "{sudo}apt-get update -qq && DEBIAN_FRONTEND=noninteractive {sudo}apt-get install -y -qq {} >/dev/null",
+            missing.join(" ")
+        );
+        process::run("sh", &["-c", &line])?;
+    }
+    process::run("scripts/models", &[])?;
+    process::run("scripts/serve-model", &["--install"])
+}
