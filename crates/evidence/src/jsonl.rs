@@ -169,7 +169,7 @@ pub(crate) fn parse_line<T: DeserializeOwned>(line: &[u8], ended: bool) -> Resul
 }
 
 /// serde_json counts lines within the one line that it was given, which only misleads.
-fn without_position(error: &serde_json::Error) -> String {
+pub(crate) fn without_position(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());
     message.strip_suffix(&position).unwrap_or(&message).to_owned()

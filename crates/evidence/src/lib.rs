@@ -5,6 +5,9 @@
 //! re-run. It reads and writes files, and knows neither models nor the network.
 
 pub mod atomic;
+mod canonical;
+pub mod case;
+mod demo;
 mod error;
 mod exposure;
 mod exposures;
@@ -12,9 +15,13 @@ mod groups;
 mod jsonl;
 mod progress;
 mod result;
+mod schemas;
 mod scores;
 mod source;
 
+pub use canonical::result_json;
+pub use case::{Case, CaseError, CaseInput, CaseManifest, CaseModel};
+pub use demo::{DemoAudit, DemoReport};
 pub use error::{EXIT_INPUT, EXIT_PARTIAL, ErrorReport, ReadError, Report, WriteError};
 pub use exposure::{Coin, Commitment, Exposure, Message};
 pub use exposures::{ExposureFile, read_exposures, read_exposures_from};
@@ -25,5 +32,6 @@ pub use result::{
     AccountFinding, AlphaSplit, AuditResult, CoinEvidence, Decide, Effect, Finding, Grade,
     PlaceboFinding, PlanState, Predates, ReferenceFinding, VerdictKind,
 };
+pub use schemas::schemas;
 pub use scores::{ScoreRow, ScoreTable, read_scores, read_scores_from, score_groups, write_scores};
-pub use source::{FileDigest, Limits, digest_file};
+pub use source::{FileDigest, Limits, digest_bytes, digest_file};

@@ -53,6 +53,23 @@ pub fn digest_file(path: &Path) -> Result<FileDigest, ReadError> {
     raw.finish().map_err(|source| ReadError::Io { file: path.to_owned(), line: None, source })
 }
 
+/// The digest of bytes in memory.
+pub fn digest_bytes(bytes: &[u8]) -> FileDigest {
+    FileDigest { sha256: hex(&Sha256::digest(bytes)), bytes: bytes.len() as u64 }
+}
+
+/// Reads a small file whole; one over the limit is an error.
+pub(crate) fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
+    let mut bytes = Vec::new();
+    let read = open(path)?.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes);
+    let failed = |source| ReadError::Io { file: path.to_owned(), line: None, source };
+    match read {
+        Err(source) => Err(failed(source)),
+        Ok(n) if n as u64 > bytes_max => Err(failed(io::ErrorKind::FileTooLarge.into())),
+        Ok(_) => Ok(bytes),
+    }
+}
+
 /// A stream of text with its name, and the hash of what lies below it.
 pub(crate) struct Source<'a> {
     file: PathBuf,

@@ -6,9 +6,8 @@ use super::columns::{SUSPECT, TOKENS};
 use super::{ScoreRow, ScoreTable};
 use crate::Coin;
 use crate::error::WriteError;
-use crate::source::{FileDigest, hex};
+use crate::source::{FileDigest, digest_bytes};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use std::path::Path;
 
 pub(super) fn write(path: &Path, table: &ScoreTable) -> Result<FileDigest, WriteError> {
@@ -20,8 +19,7 @@ pub(super) fn write(path: &Path, table: &ScoreTable) -> Result<FileDigest, Write
         _ => csv(table).map_err(|error| unfit(error.to_string()))?,
     };
     crate::atomic::write(path, &contents)?;
-    let sha256 = hex(&Sha256::digest(&contents));
-    Ok(FileDigest { sha256, bytes: contents.len() as u64 })
+    Ok(digest_bytes(&contents))
 }
 
 /// Which columns there are beyond the scores.
