@@ -1,1 +1,5 @@
-//! Integration tests of the room, in one binary.
+//! Integration tests of the room, in one binary: the real program, its exit codes and output.
+
+mod config;
+mod harness;
+mod usage;
