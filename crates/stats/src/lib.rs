@@ -5,11 +5,18 @@
 
 pub mod accounts;
 mod calibrate;
+mod cgf;
 mod conformal;
+mod correction;
 mod eprocess;
 mod eprocess_bets;
 mod eprocess_predict;
+mod exact;
+mod lattice;
 mod multiplicity;
+mod nnls;
+mod primary;
+mod resample;
 mod types;
 
 pub use calibrate::{calibrate, p_from_e};
@@ -20,4 +27,13 @@ pub use multiplicity::{
     weighted_mean_e,
 };
 
+pub use correction::{Corrected, Unit, correct, merge_coin};
+pub use exact::{
+    RANK_SUM_EXACT_UNITS_MAX, SIGNED_RANK_EXACT_UNITS_MAX, Zeros, chernoff, exact_rank, quade,
+    rank_sum, sign_test, signed_rank,
+};
+pub use primary::{
+    ENUMERATED_OUTCOMES_MAX, NullDistribution, Orientation, RESAMPLED_SHARE, Tail, TestParams,
+    TwinsTest, UnorderedUnits, closed_form, split, twins_test, twins_test_two_sided,
+};
 pub use types::{Alpha, EValue, PValue, ScoreSet, StatsError};
