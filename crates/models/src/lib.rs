@@ -4,6 +4,7 @@
 //! knows how to talk to models and nothing of why they are asked.
 
 mod budget;
+pub mod decoder;
 mod model;
 pub mod openai;
 mod secret;
