@@ -1,10 +1,11 @@
 //! The nouns of the house, the ledger and case files.
 //!
 //! Responsible for: what was released and what was withheld ([`Exposure`]), who fixed it and
-//! when ([`ledger`](crate)), what was found ([`AuditResult`]), and the folder that anyone can
+//! when ([`ledger`]), what was found ([`AuditResult`]), and the folder that anyone can
 //! re-run. It reads and writes files, and knows neither models nor the network.
 
 pub mod atomic;
+pub mod beacon;
 mod canonical;
 pub mod case;
 mod demo;
@@ -13,6 +14,8 @@ mod exposure;
 mod exposures;
 mod groups;
 mod jsonl;
+pub mod ledger;
+pub mod plan;
 mod progress;
 mod result;
 mod schemas;

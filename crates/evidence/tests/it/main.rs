@@ -1,1 +1,3 @@
 //! Integration tests of the room, in one binary.
+
+mod ledger;

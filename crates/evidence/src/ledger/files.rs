@@ -1,0 +1,266 @@
+//! The folder of a ledger: names of its files, its identity, its key, the mark of what was
+//! acknowledged, and lists of JSON lines that only grow.
+//!
+//! ```text
+//! log.json          who the log is: its name and public key; written last, so it says "complete"
+//! key               the secret, 64 hexadecimal digits, readable by the owner alone
+//! entries.log       the entries (see `frames`)
+//! acknowledged      length of entries.log that callers were told is safe
+//! heads.jsonl       signed tree heads
+//! cosignatures.jsonl  witnesses' signatures under them
+//! lock              held by the one process that writes
+//! ```
+
+use super::{LedgerError, LogKey, Sha256Hash};
+use fs_err::{File, OpenOptions};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Longest line of a JSON lines file of the ledger, bytes.
+const LINE_BYTES_MAX: usize = 1 << 20;
+
+/// Paths in a ledger's folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Paths {
+    pub(crate) dir: PathBuf,
+}
+
+impl Paths {
+    pub(crate) fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_path_buf() }
+    }
+
+    pub(crate) fn identity(&self) -> PathBuf {
+        self.dir.join("log.json")
+    }
+
+    pub(crate) fn key(&self) -> PathBuf {
+        self.dir.join("key")
+    }
+
+    pub(crate) fn entries(&self) -> PathBuf {
+        self.dir.join("entries.log")
+    }
+
+    pub(crate) fn acknowledged(&self) -> PathBuf {
+        self.dir.join("acknowledged")
+    }
+
+    pub(crate) fn heads(&self) -> PathBuf {
+        self.dir.join("heads.jsonl")
+    }
+
+    pub(crate) fn cosignatures(&self) -> PathBuf {
+        self.dir.join("cosignatures.jsonl")
+    }
+
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.dir.join("lock")
+    }
+}
+
+/// Who a log is: what auditors and witnesses need to know beforehand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogIdentity {
+    /// Version of the folder's layout.
+    pub version: u32,
+    /// Name of the log, derived from its key.
+    pub log_id: String,
+    /// Ed25519 public key, hexadecimal.
+    pub public_key: String,
+    /// When it was created, by the owner's clock.
+    #[schemars(with = "String")]
+    pub created: Timestamp,
+}
+
+impl LogIdentity {
+    /// Reads the identity of the ledger in `dir`.
+    ///
+    /// # Errors
+    /// No ledger there, or an identity that contradicts itself.
+    pub fn read(dir: &Path) -> Result<Self, LedgerError> {
+        let path = Paths::new(dir).identity();
+        if !path.exists() {
+            return Err(LedgerError::NotALedger { path: dir.to_path_buf() });
+        }
+        let bytes = fs_err::read(&path).map_err(|e| LedgerError::io(&path, e))?;
+        let line = |reason: String| LedgerError::Line { path: path.clone(), line: 1, reason };
+        let identity: Self = serde_json::from_slice(&bytes).map_err(|e| line(e.to_string()))?;
+        if identity.version != 1 {
+            return Err(line(format!("version {} is unknown, expected 1", identity.version)));
+        }
+        if identity.log_id != super::log_id(&identity.public_key) {
+            return Err(line("log_id isn't that of public_key".to_owned()));
+        }
+        Ok(identity)
+    }
+}
+
+/// Makes what was created or renamed in a folder last.
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), LedgerError> {
+    let synced = File::open(dir).and_then(|dir| dir.sync_all());
+    synced.map_err(|e| LedgerError::io(dir, e))
+}
+
+/// Writes a whole small file so that it is there completely or not at all.
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
+    let temporary = path.with_extension("tmp");
+    let written = File::create(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written
+        .and_then(|()| fs_err::rename(&temporary, path))
+        .map_err(|e| LedgerError::io(path, e))?;
+    sync_dir(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Writes a secret key into a new file that only its owner can read.
+///
+/// # Errors
+/// The file exists already, or can't be written.
+pub fn write_key(path: &Path, key: &LogKey) -> Result<(), LedgerError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use fs_err::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    let written = options.open(path).and_then(|mut file| {
+        file.write_all(format!("{}\n", key.secret_hex()).as_bytes())?;
+        file.sync_all()
+    });
+    written.map_err(|e| LedgerError::io(path, e))
+}
+
+/// Reads a secret key; one that others can read is refused.
+///
+/// # Errors
+/// Not readable, readable by others, or no key.
+pub fn read_key(path: &Path) -> Result<LogKey, LedgerError> {
+    let wrong = |reason: String| LedgerError::Key { path: path.to_path_buf(), reason };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let metadata = fs_err::metadata(path).map_err(|e| LedgerError::io(path, e))?;
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(wrong(format!("others can read it (mode {mode:03o}); chmod 600 it")));
+        }
+    }
+    let mut text = String::new();
+    let file = File::open(path).map_err(|e| LedgerError::io(path, e))?;
+    file.take(1024).read_to_string(&mut text).map_err(|e| LedgerError::io(path, e))?;
+    LogKey::from_secret_hex(&text).map_err(wrong)
+}
+
+/// The mark of what was acknowledged: 8 bytes of length and 8 of checksum, overwritten in place.
+///
+/// It outlives the process but isn't synced: after a power cut it may lag behind, which only
+/// makes it say less.
+#[derive(Debug)]
+pub(crate) struct Acknowledged {
+    file: File,
+    path: PathBuf,
+}
+
+impl Acknowledged {
+    pub(crate) fn open(path: PathBuf) -> Result<Self, LedgerError> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(&path).map_err(|e| LedgerError::io(&path, e))?;
+        Ok(Self { file, path })
+    }
+
+    fn encode(len: u64) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&len.to_le_bytes());
+        let sum = super::tagged("stillwatch/acknowledged/v1", &[&len.to_le_bytes()]);
+        bytes[8..].copy_from_slice(&sum.as_bytes()[..8]);
+        bytes
+    }
+
+    /// The length that was acknowledged, 0 where the mark is missing or unreadable.
+    pub(crate) fn read(&mut self) -> Result<u64, LedgerError> {
+        let mut bytes = Vec::new();
+        let read = self
+            .file
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| (&mut self.file).take(17).read_to_end(&mut bytes));
+        read.map_err(|e| LedgerError::io(&self.path, e))?;
+        let len = bytes.first_chunk::<8>().map_or(0, |len| u64::from_le_bytes(*len));
+        Ok(if bytes == Self::encode(len) { len } else { 0 })
+    }
+
+    pub(crate) fn write(&mut self, len: u64) -> Result<(), LedgerError> {
+        let written = self
+            .file
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| self.file.write_all(&Self::encode(len)));
+        written.map_err(|e| LedgerError::io(&self.path, e))
+    }
+}
+
+/// A line of `cosignatures.jsonl`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CosignatureLine {
+    pub(crate) head_hash: Sha256Hash,
+    pub(crate) cosignature: super::Cosignature,
+}
+
+/// Reads JSON lines; a last line without its end was torn by a crash and never acknowledged.
+/// Returns the values and the bytes of whole lines.
+pub(crate) fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<(Vec<T>, u64), LedgerError> {
+    if !path.exists() {
+        return Ok((Vec::new(), 0));
+    }
+    let bytes = fs_err::read(path).map_err(|e| LedgerError::io(path, e))?;
+    let mut values = Vec::new();
+    let mut valid_len = 0;
+    for (number, line) in bytes.split_inclusive(|&b| b == b'\n').enumerate() {
+        let Some(json) = line.strip_suffix(b"\n") else { break };
+        let wrong = |reason: String| LedgerError::Line {
+            path: path.to_path_buf(),
+            line: number as u64 + 1,
+            reason,
+        };
+        if json.len() > LINE_BYTES_MAX {
+            return Err(wrong(format!("longer than {LINE_BYTES_MAX} bytes")));
+        }
+        values.push(serde_json::from_slice(json).map_err(|e| wrong(e.to_string()))?);
+        valid_len += line.len() as u64;
+    }
+    Ok((values, valid_len))
+}
+
+/// Appends one JSON line and returns when it is on the disk. `len`: bytes of whole lines.
+pub(crate) fn append_line<T: Serialize>(
+    path: &Path,
+    len: u64,
+    value: &T,
+) -> Result<u64, LedgerError> {
+    let json = serde_json::to_vec(value)
+        .map_err(|e| LedgerError::verification("JSON line", e.to_string()))?;
+    let line = [json.as_slice(), b"\n"].concat();
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    let mut file = options.open(path).map_err(|e| LedgerError::io(path, e))?;
+    let written = file
+        .set_len(len)
+        .and_then(|()| file.seek(SeekFrom::Start(len)))
+        .and_then(|_| file.write_all(&line))
+        .and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        // A torn line is ignored by readers; cutting it off now only saves them the trouble.
+        file.set_len(len).map_err(|e| LedgerError::io(path, e))?;
+        return Err(LedgerError::io(path, error));
+    }
+    Ok(len + line.len() as u64)
+}
