@@ -5,7 +5,7 @@
 //! ([`AlphaSplit`]) between the pooled test and a combination over accounts. The p-values of
 //! accounts come from the twins test on each account's units; e-values from one e-process each.
 
-use crate::multiplicity::{bonferroni, e_holm_adjusted, holm_adjusted, simes};
+use crate::multiplicity::{bonferroni, e_holm_adjusted, holm_adjusted, ln_add};
 use crate::{Alpha, EValue, PValue, StatsError};
 
 /// How alpha is divided, before any score is seen, between the pooled test and the accounts.
@@ -69,12 +69,71 @@ pub struct Decision<V> {
     pub named: Vec<bool>,
 }
 
+/// Soft threshold of the many-accounts half of [`combine`].
+const SOFT_THRESHOLD: f64 = 0.1;
+
 /// P-value of "no account's coins are in the suspect" from one p-value per account.
+///
+/// With [`Coins::Disjoint`], twice the smaller of Bonferroni's `A · min p` (one guilty account)
+/// and the soft-thresholded Fisher test `W = Σ_a max(0, ln 0.1 − ln p_a)` (several; Zhang, Tong,
+/// Landers and Wu 2020, Ann. Appl. Stat. 14:1246). Under the null, given the unordered sets, the
+/// accounts' coins and so their p-values are independent and super-uniform; W falls as any p
+/// rises, so `P(W ≥ w)` is at most its value for uniform ones:
+/// `Σ_k C(A, k) 0.1^k 0.9^{A−k} P(Gamma(k) ≥ w)`, in closed form, exact however small. That is
+/// the joint calibration under common flips without its Monte Carlo floor.
+///
+/// With [`Coins::Shared`], Bonferroni, which needs no independence.
+///
+/// Why this one: power at 5e-4 (`examples/accounts_power.rs`; A accounts, g guilty, shift chosen
+/// per row), Σ z₊² standing for joint calibrations:
+///
+/// ```text
+///    A   g  min p  Simes  Fisher  Σ z₊²   W(.1)  Berk-Jones  mean e   this
+///   12   1    .65    .65     .26    .43     .50         .52     .65    .60
+///   12   3    .44    .45     .69    .76     .78         .66     .48    .73
+///   20   1    .63    .63     .17    .35     .44         .48     .63    .59
+///   20   3    .47    .48     .58    .74     .78         .65     .50    .74
+///   20   6    .26    .26     .82    .85     .83         .74     .30    .79
+///   20  20    .05    .05     .98    .92     .75         .87     .06    .69
+///  100   1    .66    .66     .03    .08     .15         .45     .66    .60
+///  100   5    .54    .55     .47    .76     .88         .77     .60    .86
+///  100  20    .11    .11     .97    .98     .97         .90     .13    .95
+/// ```
+///
+/// It is within 10% of the best wherever few are guilty; where most are, the pooled test speaks.
 pub fn combine(p: &[PValue], coins: Coins) -> PValue {
     match coins {
-        Coins::Disjoint => simes(p),
         Coins::Shared => bonferroni(p),
+        Coins::Disjoint => {
+            let best = bonferroni(p).ln().min(soft_fisher(p).ln());
+            PValue::from_ln(best + 2.0_f64.ln())
+        }
     }
+}
+
+/// Soft-thresholded Fisher combination of independent p-values; see [`combine`].
+fn soft_fisher(p: &[PValue]) -> PValue {
+    let w: f64 = p.iter().map(|p| (SOFT_THRESHOLD.ln() - p.ln()).max(0.0)).sum();
+    if w <= 0.0 {
+        return PValue::ONE;
+    }
+    if w == f64::INFINITY {
+        return PValue::from_ln(f64::NEG_INFINITY);
+    }
+    let n = p.len() as f64;
+    // ln P(N = k) and ln P(Gamma(k) ≥ w) = −w + ln Σ_{j < k} w^j / j!, both by recursion in k.
+    let mut ln_count = n * (-SOFT_THRESHOLD).ln_1p();
+    let mut ln_term = -w;
+    let mut ln_tail = f64::NEG_INFINITY;
+    let mut ln_p = f64::NEG_INFINITY;
+    for k in 1..=p.len() {
+        let k = k as f64;
+        ln_count += ((n - k + 1.0) / k).ln() + (SOFT_THRESHOLD / (1.0 - SOFT_THRESHOLD)).ln();
+        ln_tail = ln_add(ln_tail, ln_term);
+        ln_term += (w / k).ln();
+        ln_p = ln_add(ln_p, ln_count + ln_tail);
+    }
+    PValue::from_ln(ln_p)
 }
 
 /// Verdict and names from p-values, family-wise at `alpha`.
@@ -124,7 +183,7 @@ pub fn decide_e(
 ) -> Decision<EValue> {
     let pooled_ln = pooled.ln() + split.pooled_share().ln();
     let accounts_ln = combination.ln() + split.accounts_share().ln();
-    let overall = EValue::from_ln(crate::multiplicity::ln_add(pooled_ln, accounts_ln));
+    let overall = EValue::from_ln(ln_add(pooled_ln, accounts_ln));
     let threshold = -alpha.ln();
     let rejected = overall.ln() >= threshold;
     let adjusted = e_holm_adjusted(accounts);

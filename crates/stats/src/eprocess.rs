@@ -11,8 +11,9 @@ use crate::{Alpha, EValue, ScoreSet, StatsError};
 /// Settings of an [`EProcess`], fixed before the first set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EProcessParams {
-    /// Whether minus the length of each text, where known, is one more reference (a long text
-    /// has a low likelihood under any model; lengths know nothing of the coin). Default: true.
+    /// Whether minus the length of each text is one more reference, if the first set knows its
+    /// lengths (a long text has a low likelihood under any model; lengths know nothing of the
+    /// coin). Default: true.
     pub length_as_reference: bool,
     /// Whether the e-value after every set is kept, for plots. Default: true.
     pub keep_path: bool,
@@ -56,6 +57,7 @@ pub struct EProcess {
     n: usize,
     set: Unordered,
     z: Vec<f64>,
+    released: usize,
 }
 
 impl EProcess {
@@ -70,6 +72,7 @@ impl EProcess {
             n: 0,
             set: Unordered::default(),
             z: Vec::new(),
+            released: 0,
         }
     }
 
@@ -79,8 +82,9 @@ impl EProcess {
     /// [`StatsError::Shape`] if the number of references changes from one set to the next.
     pub fn push(&mut self, set: &ScoreSet) -> Result<EValue, StatsError> {
         let n_references = set.references().len();
-        let with_length = self.params.length_as_reference;
+        let params = self.params;
         let (expected, predictor) = self.predictor.get_or_insert_with(|| {
+            let with_length = params.length_as_reference && set.n_tokens().is_some();
             (n_references, Predictor::new(n_references + usize::from(with_length)))
         });
         if *expected != n_references {
@@ -89,9 +93,9 @@ impl EProcess {
                 self.n + 1
             )));
         }
-        let released = self.set.fill(set, with_length);
+        self.released = self.set.fill(set, predictor.n_slopes() > n_references);
         predictor.standardise(&self.set, &mut self.z);
-        self.wealth.settle(&self.z, released);
+        self.wealth.settle(&self.z, self.released);
         self.n += 1;
         let ln = self.wealth.ln();
         self.ln_maximum = self.ln_maximum.max(ln);
@@ -125,6 +129,12 @@ impl EProcess {
     /// After how many sets the e-value first reached `1/alpha`; needs the path.
     pub fn first_crossing(&self, alpha: Alpha) -> Option<usize> {
         self.path.iter().position(|ln| *ln >= -alpha.ln()).map(|index| index + 1)
+    }
+
+    /// Standardised scores of the last set, in an order blind to the coin, and the released
+    /// text's position.
+    pub(crate) fn last_set(&self) -> (&[f64], usize) {
+        (&self.z, self.released)
     }
 
     /// Slope of each reference as it would be used on the next set, all ≥ 0.

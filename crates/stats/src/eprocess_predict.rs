@@ -119,6 +119,10 @@ impl Predictor {
         }
     }
 
+    pub(crate) fn n_slopes(&self) -> usize {
+        self.n_slopes
+    }
+
     pub(crate) fn slopes(&self) -> &[f64] {
         &self.slopes
     }

@@ -9,6 +9,7 @@ mod cgf;
 mod conformal;
 mod correction;
 mod eprocess;
+mod eprocess_accounts;
 mod eprocess_bets;
 mod eprocess_predict;
 mod exact;
@@ -22,6 +23,7 @@ mod types;
 pub use calibrate::{calibrate, p_from_e};
 pub use conformal::conformal_rank;
 pub use eprocess::{EProcess, EProcessParams};
+pub use eprocess_accounts::AccountsEProcess;
 pub use multiplicity::{
     bonferroni, e_bh, e_holm, e_holm_adjusted, holm, holm_adjusted, mean_e, product_e, simes,
     weighted_mean_e,
