@@ -16,6 +16,6 @@ pub fn conformal_rank(calibration: &[f64], score: f64) -> PValue {
     if score.is_nan() {
         return PValue::ONE;
     }
-    let at_least = calibration.iter().filter(|c| !(**c < score)).count();
+    let at_least = calibration.iter().filter(|c| c.is_nan() || **c >= score).count();
     PValue::new((1 + at_least) as f64 / (calibration.len() + 1) as f64)
 }

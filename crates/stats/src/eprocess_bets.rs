@@ -74,7 +74,9 @@ impl Wealth {
             bets[RUNGS.len()] = ladder.tail_alone;
         }
         let mass: f64 = bets.iter().sum();
-        bets.iter_mut().for_each(|b| *b /= mass);
+        for bet in &mut bets {
+            *bet /= mass;
+        }
         // Rounding of the masses must not start above 1.
         let total = bets.iter().sum::<f64>().min(1.0);
         Self { bets, ln_unit: 0.0, total, linear: Vec::new(), tail: Vec::new() }
@@ -100,7 +102,9 @@ impl Wealth {
         self.total = sum(&self.bets);
         if !(RESCALE_BELOW..=RESCALE_ABOVE).contains(&self.total) && self.total > 0.0 {
             let unit = self.total.recip();
-            self.bets.iter_mut().for_each(|b| *b *= unit);
+            for bet in &mut self.bets {
+                *bet *= unit;
+            }
             self.ln_unit += self.total.ln();
             self.total = sum(&self.bets);
         }
@@ -139,7 +143,9 @@ impl Wealth {
                 }
                 let sum: f64 = self.linear.iter().zip(&self.tail).map(|(l, t)| l * t).sum();
                 *bet *= n * (self.linear[released] * self.tail[released]) / sum;
-                self.linear.iter_mut().for_each(|l| *l *= *l);
+                for power in &mut self.linear {
+                    *power *= *power;
+                }
             }
         }
     }

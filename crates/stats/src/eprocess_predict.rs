@@ -134,7 +134,7 @@ impl Predictor {
     pub(crate) fn standardise(&mut self, set: &Unordered, z: &mut Vec<f64>) {
         correct_into(set, &self.slopes, z);
         if !set.is_finite() || z.iter().any(|v| !v.is_finite()) {
-            z.iter_mut().for_each(|v| *v = 0.0);
+            z.fill(0.0);
             return;
         }
         self.magnitudes.add(z);
@@ -233,11 +233,15 @@ fn correct_into(set: &Unordered, slopes: &[f64], z: &mut Vec<f64>) {
     }
     let n = set.n_texts as f64;
     let unit = (n / (n - 1.0)).sqrt();
-    z.iter_mut().for_each(|v| *v *= unit);
+    for value in z {
+        *value *= unit;
+    }
 }
 
 fn divide(z: &mut [f64], scale: f64) {
-    z.iter_mut().for_each(|v| *v /= scale);
+    for value in z {
+        *value /= scale;
+    }
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

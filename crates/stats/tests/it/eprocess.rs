@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use rand::Rng;
 use stillwatch_stats::{Alpha, EProcess, EProcessParams, ScoreSet};
 
-use crate::simulate::{LAWS, Law, innocent_set, normal, pair, relabelled, seeded};
+use crate::helpers::{normal, relabel, rng as seeded};
+use crate::simulate::{LAWS, Law, innocent_set, pair};
 
 fn process() -> EProcess {
     EProcess::new(EProcessParams::default())
@@ -21,7 +22,7 @@ fn over_all_coins(sets: &[ScoreSet]) -> (f64, f64, f64) {
         let mut e = process();
         let mut at_stop = None;
         for (set, sides) in sets.iter().zip(&sides) {
-            let value = e.push(&relabelled(set, rest % sides)).expect("checked set").value();
+            let value = e.push(&relabel(set, rest % sides)).expect("checked set").value();
             rest /= sides;
             if value >= 2.0 || value <= 0.1 {
                 at_stop.get_or_insert(value);
@@ -215,7 +216,7 @@ proptest! {
         let mut reference: Option<Vec<f64>> = None;
         for released in 0..=k {
             let mut e = start.clone();
-            let value = e.push(&relabelled(&current, released)).expect("checked set");
+            let value = e.push(&relabel(&current, released)).expect("checked set");
             factors += (value.ln() - start.value().ln()).exp();
             let slopes = e.beta().to_vec();
             e.push(&after).expect("checked set");
@@ -236,7 +237,7 @@ fn scale_and_slopes_are_the_same_whatever_the_earlier_coins() {
     let run = |flip: bool| {
         let mut e = process();
         for (index, set) in sets.iter().enumerate() {
-            e.push(&relabelled(set, usize::from(flip && index % 3 == 0))).expect("checked set");
+            e.push(&relabel(set, usize::from(flip && index % 3 == 0))).expect("checked set");
         }
         e.beta().to_vec()
     };

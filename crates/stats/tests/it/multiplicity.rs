@@ -6,7 +6,7 @@ use stillwatch_stats::{
     holm, holm_adjusted, mean_e, p_from_e, product_e, simes, weighted_mean_e,
 };
 
-use crate::simulate::seeded;
+use crate::helpers::rng as seeded;
 use rand::Rng;
 
 fn alpha(value: f64) -> Alpha {

@@ -1,17 +1,12 @@
 //! Laws of innocent scores, shared by the simulations.
 
-use rand::{Rng, SeedableRng};
+#![expect(clippy::expect_used, reason = "test data is made here")]
+
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use stillwatch_stats::ScoreSet;
 
-pub(crate) fn seeded(seed: u64) -> ChaCha8Rng {
-    ChaCha8Rng::seed_from_u64(seed)
-}
-
-pub(crate) fn normal(rng: &mut ChaCha8Rng) -> f64 {
-    let (u, v): (f64, f64) = (rng.random(), rng.random());
-    (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
-}
+use crate::helpers::{normal, t2};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Law {
@@ -30,7 +25,7 @@ impl Law {
         let g = normal(rng);
         match self {
             Self::Gaussian => g,
-            Self::StudentT2 => g / (-(1.0 - rng.random::<f64>()).ln()).sqrt(),
+            Self::StudentT2 => t2(rng),
             Self::Ties => (2.0 * g).round(),
             Self::Zeros => {
                 if rng.random::<f64>() < 0.7 {
@@ -59,21 +54,6 @@ pub(crate) fn innocent_set(
     let n_tokens =
         lengths.then(|| (0..=k).map(|_| f64::from(rng.random_range(5..60_u32))).collect());
     ScoreSet::new(suspect, references, n_tokens).expect("finite, equal lengths")
-}
-
-/// The same set with text `released` first: what the coin would have made of it.
-pub(crate) fn relabelled(set: &ScoreSet, released: usize) -> ScoreSet {
-    let swap = |column: &[f64]| {
-        let mut column = column.to_vec();
-        column.swap(0, released);
-        column
-    };
-    ScoreSet::new(
-        swap(set.suspect()),
-        set.references().iter().map(|r| swap(r)).collect(),
-        set.n_tokens().map(swap),
-    )
-    .expect("a permutation of a checked set")
 }
 
 pub(crate) fn pair(x: f64) -> ScoreSet {
