@@ -89,11 +89,13 @@ fn collect(
             Record::Bad(reject) => rejects.push(reject),
         }
     }
+    let damage = records.damage().map(str::to_owned);
     if exposures.is_empty() {
         let file = file.to_owned();
-        return Err(match rejects.first() {
-            None => ReadError::Empty { file, what: "exposures" },
-            Some(first) => ReadError::AllRejected {
+        return Err(match (rejects.as_slice(), damage) {
+            ([only], Some(problem)) => ReadError::Damaged { file, line: only.line, problem },
+            ([], _) => ReadError::Empty { file, what: "exposures" },
+            ([first, ..], _) => ReadError::AllRejected {
                 file,
                 line: first.line,
                 count: rejects.len() as u64,
@@ -102,7 +104,6 @@ fn collect(
             },
         });
     }
-    let damage = records.damage().map(str::to_owned);
     let digest = records.finish()?;
     let (sha256, bytes) = (digest.sha256, digest.bytes);
     Ok(ExposureFile { exposures, lines, rejects, damage, sha256, bytes })

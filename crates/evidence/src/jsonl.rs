@@ -4,7 +4,7 @@
 //! Nothing is dropped silently: every line that isn't blank is either a record or a
 //! [`Reject`]. What a record means, and whether rejects are tolerable, is left to the caller.
 
-use crate::error::{ReadError, WriteError};
+use crate::error::{ReadError, WriteError, quoted};
 use crate::source::{FileDigest, KEPT_BYTES, Limits, Lines, Source, Step};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -119,7 +119,7 @@ impl<T: DeserializeOwned + Validate> Iterator for JsonLines<'_, T> {
                 }
                 Ok(Step::Damaged(problem)) => {
                     self.damage = Some(problem.clone());
-                    Some(Ok(self.bad(problem)))
+                    Some(Ok(self.bad(format!("{problem}; what came before was read"))))
                 }
             };
         }
@@ -145,6 +145,10 @@ pub(crate) fn is_blank(line: &[u8]) -> bool {
 pub(crate) fn parse_line<T: DeserializeOwned>(line: &[u8], ended: bool) -> Result<T, String> {
     let text = std::str::from_utf8(line)
         .map_err(|error| format!("not UTF-8 from byte {} on", error.valid_up_to() + 1))?;
+    // serde would take a list for the fields in order, which nobody means.
+    if !text.trim_start().starts_with('{') {
+        return Err(format!("expected a JSON object, found {}", quoted(text)));
+    }
     // The path to the field costs time, so it is looked for only once there is an error.
     if let Ok(value) = serde_json::from_str(text) {
         return Ok(value);
@@ -152,15 +156,19 @@ pub(crate) fn parse_line<T: DeserializeOwned>(line: &[u8], ended: bool) -> Resul
     let mut json = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
+        let field = quoted(&path);
         let inner = error.into_inner();
         if inner.is_eof() && !ended {
             return "the line is cut short: the file ends in the middle of it".to_owned();
         }
         let problem = without_position(&inner);
-        if !inner.is_data() {
-            return format!("not valid JSON: {problem} at column {}", inner.column());
+        let at = inner.column();
+        match (inner.is_data(), path.as_str()) {
+            (true, ".") => problem,
+            (true, _) => format!("field {field}: {problem}"),
+            (false, ".") => format!("not valid JSON: {problem} at column {at}"),
+            (false, _) => format!("not valid JSON at field {field}: {problem} at column {at}"),
         }
-        if path == "." { problem } else { format!("field `{path}`: {problem}") }
     })?;
     json.end().map_err(|error| {
         format!("not valid JSON: {} at column {}", without_position(&error), error.column())

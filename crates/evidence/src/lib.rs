@@ -12,6 +12,7 @@ mod demo;
 mod error;
 mod exposure;
 mod exposures;
+pub mod fuzzing;
 mod groups;
 mod jsonl;
 pub mod ledger;

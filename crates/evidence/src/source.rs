@@ -136,10 +136,10 @@ impl<'a> Source<'a> {
         let compression = self.compression.filter(|_| error.raw_os_error().is_none())?;
         Some(match error.kind() {
             io::ErrorKind::UnexpectedEof => {
-                format!("the {compression} stream is cut short; what came before was read")
+                format!("the {compression} stream is cut short")
             }
             _ => {
-                format!("the {compression} stream is damaged ({error}); what came before was read")
+                format!("the {compression} stream is damaged ({error})")
             }
         })
     }
@@ -340,10 +340,6 @@ fn open(path: &Path) -> Result<std::fs::File, ReadError> {
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {
-        // Writing to a String can't fail.
-        let _: std::fmt::Result = write!(out, "{byte:02x}");
-        out
-    })
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }

@@ -18,6 +18,7 @@
 
 mod columns;
 mod read;
+mod read_csv;
 mod row;
 mod write;
 

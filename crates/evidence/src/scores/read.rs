@@ -1,4 +1,4 @@
-//! Reading scores: CSV and JSON lines become rows of cells.
+//! Reading scores: lines of JSON become rows of cells; CSV is left to its own module.
 
 use super::columns::Layout;
 use super::row::{Cell, Row};
@@ -9,7 +9,6 @@ use crate::source::{Limits, Lines, Source, Step};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub(super) fn read(source: Source<'_>, limits: &Limits) -> Result<ScoreTable, ReadError> {
@@ -17,13 +16,13 @@ pub(super) fn read(source: Source<'_>, limits: &Limits) -> Result<ScoreTable, Re
     if source.begins_json() {
         read_json(source, limits, gathered)
     } else {
-        read_csv(source, limits, gathered)
+        super::read_csv::read(source, limits, gathered)
     }
 }
 
 /// Rows so far, and the line of each id.
-struct Gathered {
-    file: PathBuf,
+pub(super) struct Gathered {
+    pub(super) file: PathBuf,
     rows: Vec<ScoreRow>,
     line_of_id: BTreeMap<String, u64>,
 }
@@ -33,7 +32,12 @@ impl Gathered {
         Self { file: file.to_owned(), rows: Vec::new(), line_of_id: BTreeMap::new() }
     }
 
-    fn push(&mut self, layout: &Layout, cells: &[Cell], line: u64) -> Result<(), ReadError> {
+    pub(super) fn push(
+        &mut self,
+        layout: &Layout,
+        cells: &[Cell],
+        line: u64,
+    ) -> Result<(), ReadError> {
         let row = Row { layout, cells, file: &self.file, line }.scores()?;
         if let Some(first_line) = self.line_of_id.insert(row.id.clone(), line) {
             let (file, id) = (self.file.clone(), row.id);
@@ -43,7 +47,7 @@ impl Gathered {
         Ok(())
     }
 
-    fn table(
+    pub(super) fn table(
         self,
         names: Option<Vec<String>>,
         source: Source<'_>,
@@ -55,7 +59,7 @@ impl Gathered {
         Ok(ScoreTable { reference_names, rows: self.rows, sha256 })
     }
 
-    fn bad_line(&self, line: u64, problem: String, hint: Option<&str>) -> ReadError {
+    pub(super) fn bad_line(&self, line: u64, problem: String, hint: Option<&str>) -> ReadError {
         ReadError::Line { file: self.file.clone(), line, problem, hint: hint.map(str::to_owned) }
     }
 }
@@ -129,111 +133,6 @@ fn in_order(
     layout.references =
         references.map_err(|name| mismatch(format!("no scores by reference {}", quoted(name))))?;
     Ok(layout)
-}
-
-fn read_csv(
-    source: Source<'_>,
-    limits: &Limits,
-    mut gathered: Gathered,
-) -> Result<ScoreTable, ReadError> {
-    let limit = limits.line_bytes_max as u64;
-    let budget = Budget { source, left: limit, spent: false };
-    let mut reader =
-        csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(budget);
-    let mut record = csv::ByteRecord::new();
-    let mut layout: Option<Layout> = None;
-    loop {
-        reader.get_mut().left = limit;
-        let line = reader.position().line();
-        let more = reader
-            .read_byte_record(&mut record)
-            .map_err(|error| csv_failed(error, line, reader.get_ref(), limits, &gathered))?;
-        if !more {
-            let names = layout.map(|layout| layout.reference_names());
-            return gathered.table(names, reader.into_inner().source);
-        }
-        let line = record.position().map_or(line, csv::Position::line);
-        match &layout {
-            None => {
-                let keys = csv_cells(&record, line, &gathered)?.into_iter().map(header_name);
-                layout = Some(Layout::new(keys.collect(), &gathered.file, line)?);
-            }
-            Some(layout) if record.len() == layout.keys.len() => {
-                let cells = csv_cells(&record, line, &gathered)?;
-                gathered.push(layout, &cells, line)?;
-            }
-            Some(layout) => {
-                let problem = format!("{} cells, but {} columns", record.len(), layout.keys.len());
-                let hint = "give every row a cell for every column";
-                return Err(gathered.bad_line(line, problem, Some(hint)));
-            }
-        }
-    }
-}
-
-fn csv_cells(
-    record: &csv::ByteRecord,
-    line: u64,
-    gathered: &Gathered,
-) -> Result<Vec<Cell>, ReadError> {
-    let cell = |(i, bytes): (usize, &[u8])| match std::str::from_utf8(bytes) {
-        Ok("") => Ok(Cell::Missing),
-        Ok(text) => Ok(Cell::Bare(text.to_owned())),
-        Err(_) => {
-            let problem = format!("cell {} is not UTF-8", i + 1);
-            Err(gathered.bad_line(line, problem, Some("save the file as UTF-8")))
-        }
-    };
-    record.iter().enumerate().map(cell).collect()
-}
-
-fn header_name(cell: Cell) -> String {
-    match cell {
-        Cell::Bare(text) => text.trim().to_owned(),
-        _ => String::new(),
-    }
-}
-
-fn csv_failed(
-    error: csv::Error,
-    line: u64,
-    budget: &Budget<'_>,
-    limits: &Limits,
-    gathered: &Gathered,
-) -> ReadError {
-    if budget.spent {
-        let problem = format!("row longer than {} bytes", limits.line_bytes_max);
-        return gathered.bad_line(line, problem, Some("look for a quote that is never closed"));
-    }
-    let message = error.to_string();
-    match error.into_kind() {
-        csv::ErrorKind::Io(source) => match budget.source.damage(&source) {
-            Some(problem) => ReadError::Damaged { file: gathered.file.clone(), line, problem },
-            None => budget.source.failed(line, source),
-        },
-        _ => gathered.bad_line(line, message, None),
-    }
-}
-
-/// Lets a bounded number of bytes through before each record, so that a quote that is never
-/// closed doesn't swallow the file.
-struct Budget<'a> {
-    source: Source<'a>,
-    left: u64,
-    spent: bool,
-}
-
-impl Read for Budget<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = buf.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let Some(part) = buf.get_mut(..n).filter(|part| !part.is_empty()) else {
-            self.spent = true;
-            return Err(io::ErrorKind::OutOfMemory.into());
-        };
-        let read = self.source.read(part)?;
-        self.left = self.left.saturating_sub(read as u64);
-        Ok(read)
-    }
 }
 
 /// A JSON object of plain values, in its order; a key that stands twice is an error later.

@@ -62,9 +62,8 @@ impl Row<'_> {
         let Some(column) = self.layout.k else { return Ok(columns) };
         let expected = "how many of the withheld columns this row fills, at least 1";
         let k = self.number(column, expected)?;
-        // Counts are compared as floats, which are exact for any number of columns.
         (1..columns)
-            .find(|&i| i as f64 == k)
+            .find(|&i| (i as f64).to_bits() == k.to_bits())
             .map(|i| i + 1)
             .ok_or_else(|| self.wrong(column, format!("{k}"), expected))
     }
@@ -93,6 +92,9 @@ impl Row<'_> {
     fn number(&self, column: usize, expected: &'static str) -> Result<f64, ReadError> {
         let value = match self.cell(column) {
             Cell::Missing => return Err(self.wrong(column, "empty", expected)),
+            Cell::Bare(text) if text.trim().is_empty() => {
+                return Err(self.wrong(column, "empty", expected));
+            }
             Cell::Wrong(what) => return Err(self.wrong(column, *what, expected)),
             Cell::Number(value) => *value,
             Cell::Text(text) => {
@@ -112,9 +114,8 @@ impl Row<'_> {
     fn text(&self, column: usize) -> Result<Option<String>, ReadError> {
         match self.cell(column) {
             Cell::Missing => Ok(None),
-            Cell::Bare(text) => Ok(Some(text.clone())),
             Cell::Text(text) if text.is_empty() => Ok(None),
-            Cell::Text(text) => Ok(Some(text.clone())),
+            Cell::Bare(text) | Cell::Text(text) => Ok(Some(text.clone())),
             Cell::Number(value) => Err(self.wrong(column, format!("the number {value}"), TEXT)),
             Cell::Wrong(what) => Err(self.wrong(column, *what, TEXT)),
         }

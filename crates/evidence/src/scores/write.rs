@@ -22,61 +22,36 @@ pub(super) fn write(path: &Path, table: &ScoreTable) -> Result<FileDigest, Write
     Ok(digest_bytes(&contents))
 }
 
-/// Which columns there are beyond the scores.
-struct Shape {
-    k: usize,
-    varies: bool,
-    account: bool,
-    coin: bool,
-    unit: bool,
-    tokens: bool,
-}
-
-impl Shape {
-    fn of(table: &ScoreTable) -> Self {
-        let rows = &table.rows;
-        let k = rows.iter().map(ScoreRow::k).max().unwrap_or(1).max(1);
-        Self {
-            k,
-            varies: rows.iter().any(|row| row.k() != k),
-            account: rows.iter().any(|row| row.account.is_some()),
-            coin: rows.iter().any(|row| row.coin.is_some()),
-            unit: rows.iter().any(|row| row.unit.is_some()),
-            tokens: rows.iter().any(|row| row.n_tokens.is_some()),
-        }
-    }
-}
+/// Columns of text, in their order; each is written where any row has it.
+const EXTRAS: [&str; 4] = ["account", "coin", "unit", "k"];
 
 fn csv(table: &ScoreTable) -> Result<Vec<u8>, csv::Error> {
-    let shape = Shape::of(table);
+    let k = table.rows.iter().map(ScoreRow::k).max().unwrap_or(1).max(1);
+    let varies = table.rows.iter().any(|row| row.k() != k);
+    let extra = |row: &ScoreRow, name: &str| match name {
+        "account" => row.account.clone(),
+        "coin" => row.coin.map(|coin| coin_word(coin).to_owned()),
+        "unit" => row.unit.clone(),
+        _ => varies.then(|| row.k().to_string()),
+    };
+    let there = |name: &&str| table.rows.iter().any(|row| extra(row, name).is_some());
+    let extras: Vec<&str> = EXTRAS.into_iter().filter(there).collect();
+    let tokens = table.rows.iter().any(|row| row.n_tokens.is_some()).then_some(TOKENS);
+    let names = table.reference_names.iter().map(String::as_str);
+
     let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
     let mut header = vec!["id".to_owned()];
-    let extras = [
-        (shape.account, "account"),
-        (shape.coin, "coin"),
-        (shape.unit, "unit"),
-        (shape.varies, "k"),
-    ];
-    header.extend(extras.iter().filter(|(there, _)| *there).map(|(_, name)| (*name).to_owned()));
-    let tokens = shape.tokens.then_some(TOKENS);
-    let names = table.reference_names.iter().map(String::as_str);
+    header.extend(extras.iter().map(|name| (*name).to_owned()));
     for name in [SUSPECT].into_iter().chain(names).chain(tokens) {
-        header.extend(keys(name, shape.k));
+        header.extend(keys(name, k));
     }
     writer.write_record(&header)?;
     for row in &table.rows {
         let mut cells = vec![row.id.clone()];
-        let texts = [
-            (shape.account, row.account.clone()),
-            (shape.coin, row.coin.map(|coin| coin_word(coin).to_owned())),
-            (shape.unit, row.unit.clone()),
-            (shape.varies, Some(row.k().to_string())),
-        ];
-        let extras = texts.into_iter().filter(|(there, _)| *there);
-        cells.extend(extras.map(|(_, text)| text.unwrap_or_default()));
+        cells.extend(extras.iter().map(|name| extra(row, name).unwrap_or_default()));
         for values in [&row.suspect].into_iter().chain(&row.references).chain(&row.n_tokens) {
             let padded = values.iter().map(|value| shortest(*value));
-            cells.extend(padded.chain(std::iter::repeat(String::new())).take(shape.k + 1));
+            cells.extend(padded.chain(std::iter::repeat(String::new())).take(k + 1));
         }
         writer.write_record(&cells)?;
     }
