@@ -6,7 +6,10 @@
 //! accounts come from the twins test on each account's units; e-values from one e-process each.
 
 use crate::multiplicity::{bonferroni, e_holm_adjusted, holm_adjusted, ln_add};
-use crate::{Alpha, EValue, PValue, StatsError};
+use crate::{
+    Alpha, ENUMERATED_OUTCOMES_MAX, EValue, PValue, RESAMPLED_SHARE, StatsError, TestParams,
+    TwinsTest, Unit, twins_test,
+};
 
 /// How alpha is divided, before any score is seen, between the pooled test and the accounts.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -198,12 +201,146 @@ pub fn decide_e(
     }
 }
 
-/// Pairs (sets of K + 1 texts) that one account among `n_accounts` needs before its p-value can
-/// be small enough to be named: the smallest n with `(K + 1)^-n ≤ alpha / n_accounts`.
-pub fn pairs_needed(alpha: Alpha, n_accounts: usize, k: usize) -> usize {
-    let needed = ((n_accounts.max(1) as f64).ln() - alpha.ln()) / ((k.max(1) + 1) as f64).ln();
-    // Guard against rounding just above a whole number.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small, positive")]
-    let needed = (needed - 1e-12).ceil() as usize;
-    needed.max(1)
+/// What a test of accounts needs to know beforehand.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AccountsParams {
+    /// Family-wise error rate of verdict and names together.
+    pub alpha: Alpha,
+    /// How alpha is divided between the pooled test and the combination over accounts.
+    pub split: AlphaSplit,
+    /// Resampling; each account draws from a stream of its own.
+    pub test: TestParams,
+}
+
+/// One account's own test.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccountTest {
+    /// Units whose released text this account received.
+    pub n: usize,
+    /// The twins test on these units alone.
+    pub test: TwinsTest,
+    /// p-value adjusted for all accounts (Holm): compare with alpha.
+    pub adjusted: PValue,
+    /// Whether the account is named, family-wise at alpha.
+    pub named: bool,
+    /// Units that this account would need before it could be named on its own evidence.
+    pub pairs_needed: usize,
+}
+
+/// Pooled test, one test per account, and what follows from all of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccountsTest {
+    /// The twins test on all units.
+    pub pooled: TwinsTest,
+    /// One entry per account, in the order given.
+    pub accounts: Vec<AccountTest>,
+    /// Whether some unit counts in several accounts; decided from the input.
+    pub coins: Coins,
+    /// The verdict over all.
+    pub decision: Decision<PValue>,
+}
+
+/// The twins test pooled and for each account, with verdict and names at `params.alpha`.
+///
+/// `accounts[a]` lists the positions in `units` of the units that went to account a; a position
+/// may appear in several accounts (then nothing is assumed of their dependence) or in none.
+///
+/// **Null of account a**: given all other coins and the unordered scores, the coins of a's units
+/// are independent of the suspect and the references. The p-value is then one by the argument of
+/// [`twins_test`] restricted to those units; that the slopes came from all units doesn't matter,
+/// as they don't know any coin. See [`decide`] for the family-wise error.
+///
+/// # Errors
+/// [`StatsError::Shape`] for a position that doesn't exist or is listed twice in one account.
+pub fn accounts_test(
+    units: &[Unit],
+    accounts: &[Vec<usize>],
+    params: &AccountsParams,
+) -> Result<AccountsTest, StatsError> {
+    let coins = coins_of(units.len(), accounts)?;
+    let pooled = twins_test(units, &params.test);
+    let mut tests = Vec::with_capacity(accounts.len());
+    for (members, stream) in accounts.iter().zip(1..) {
+        let own: Vec<Unit> = members.iter().filter_map(|&i| units.get(i)).cloned().collect();
+        let test = TestParams { seed: stream_seed(params.test.seed, stream), ..params.test };
+        let k = own.iter().map(Unit::k).min().unwrap_or(1);
+        tests.push((own.len(), k, twins_test(&own, &test)));
+    }
+    let p: Vec<PValue> = tests.iter().map(|(_, _, test)| test.p_value).collect();
+    let decision = decide(pooled.p_value, &p, params.alpha, params.split, coins);
+    let results = decision.adjusted.iter().zip(&decision.named);
+    let accounts = tests
+        .into_iter()
+        .zip(results)
+        .map(|((n, k, test), (adjusted, named))| AccountTest {
+            n,
+            test,
+            adjusted: *adjusted,
+            named: *named,
+            pairs_needed: pairs_needed(accounts.len(), k, params),
+        })
+        .collect();
+    Ok(AccountsTest { pooled, accounts, coins, decision })
+}
+
+/// Whether any of `n_units` coins counts in several accounts.
+fn coins_of(n_units: usize, accounts: &[Vec<usize>]) -> Result<Coins, StatsError> {
+    let mut last_account = vec![None; n_units];
+    let mut coins = Coins::Disjoint;
+    for (account, members) in accounts.iter().enumerate() {
+        for &position in members {
+            let Some(last) = last_account.get_mut(position) else {
+                return Err(StatsError::Shape(format!(
+                    "account {account} lists unit {position}, but there are only {n_units}"
+                )));
+            };
+            match last.replace(account) {
+                None => {}
+                Some(before) if before == account => {
+                    return Err(StatsError::Shape(format!(
+                        "account {account} lists unit {position} twice"
+                    )));
+                }
+                Some(_) => coins = Coins::Shared,
+            }
+        }
+    }
+    Ok(coins)
+}
+
+/// Seed of an account's own stream (the finaliser of splitmix64: Steele, Lea and Flood 2014).
+fn stream_seed(seed: u64, stream: u64) -> u64 {
+    let mut z = seed.wrapping_add(stream.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Sets of K + 1 texts that one account among `n_accounts` needs before it can be named by its
+/// own evidence alone, even if the suspect prefers every one of its released texts.
+///
+/// Alone it must carry the combination, so its share of alpha is
+/// `alpha · (accounts' share) / (2 A)` ([`combine`] doubles, Bonferroni divides by A), which also
+/// passes Holm. The smallest p-value of n sets is `(K + 1)^-n` where all outcomes are enumerated;
+/// beyond, the floor of resampling or the closed form's `3 (K + 1)^-n`, each at its own share.
+pub fn pairs_needed(n_accounts: usize, k: usize, params: &AccountsParams) -> usize {
+    let share = params.alpha.ln() + params.split.accounts_share().ln()
+        - (2.0 * n_accounts.max(1) as f64).ln();
+    let sides = ((k.max(1) + 1) as f64).ln();
+    let enumerated = (ENUMERATED_OUTCOMES_MAX as f64).ln();
+    let resampled = -(1.0 + f64::from(params.test.n_resamples)).ln() - RESAMPLED_SHARE.ln();
+    let least_ln_p = |n: usize| {
+        let all = -(n as f64) * sides;
+        // A little slack where n sets have exactly as many outcomes as are enumerated.
+        if -all <= enumerated + 1e-9 {
+            all
+        } else {
+            resampled.min(all + 3.0_f64.ln() - (1.0 - RESAMPLED_SHARE).ln())
+        }
+    };
+    let mut n = 1;
+    while least_ln_p(n) > share {
+        n += 1;
+    }
+    n
 }

@@ -11,6 +11,7 @@ mod correction;
 mod eprocess;
 mod eprocess_accounts;
 mod eprocess_bets;
+mod eprocess_power;
 mod eprocess_predict;
 mod exact;
 mod lattice;
@@ -24,6 +25,7 @@ pub use calibrate::{calibrate, p_from_e};
 pub use conformal::conformal_rank;
 pub use eprocess::{EProcess, EProcessParams};
 pub use eprocess_accounts::AccountsEProcess;
+pub use eprocess_power::min_detectable_effect_e;
 pub use multiplicity::{
     bonferroni, e_bh, e_holm, e_holm_adjusted, holm, holm_adjusted, mean_e, product_e, simes,
     weighted_mean_e,

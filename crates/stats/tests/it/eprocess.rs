@@ -2,9 +2,11 @@
 
 use proptest::prelude::*;
 use rand::Rng;
-use stillwatch_stats::{Alpha, EProcess, EProcessParams, ScoreSet};
+use stillwatch_stats::{
+    Alpha, EProcess, EProcessParams, ScoreSet, TestParams, min_detectable_effect_e,
+};
 
-use crate::helpers::{normal, relabel, rng as seeded};
+use crate::helpers::{normal, pairs, relabel, rng as seeded};
 use crate::simulate::{LAWS, Law, innocent_set, pair};
 
 fn process() -> EProcess {
@@ -350,4 +352,45 @@ fn a_million_innocent_sets_end_finite() {
     }
     assert!(e.value().ln().is_finite());
     assert!(e.path().is_empty());
+}
+
+/// The smallest detectable effect is found in about that share of runs.
+#[test]
+fn minimum_detectable_effect_has_its_power() {
+    let alpha = Alpha::new(1e-3).expect("in range");
+    let params = TestParams { n_resamples: 1_000, seed: 2 };
+    for n in [60, 250] {
+        let mut rng = seeded(20);
+        let x: Vec<f64> = (0..n).map(|_| normal(&mut rng)).collect();
+        let effect =
+            min_detectable_effect_e(&pairs(&x), alpha, 0.8, &params).expect("enough pairs");
+        let runs = 400;
+        let found = (0..runs)
+            .filter(|_| {
+                let mut e = process();
+                (0..n).any(|_| {
+                    let x = normal(&mut rng) + effect;
+                    e.push(&pair(x)).expect("checked set").value() >= 1000.0
+                })
+            })
+            .count();
+        let power = found as f64 / f64::from(runs);
+        assert!((0.65..0.95).contains(&power), "n {n}: d = {effect}, power {power}");
+    }
+}
+
+#[test]
+fn minimum_detectable_effect_knows_no_coin_and_when_nothing_would_do() {
+    let alpha = Alpha::new(1e-3).expect("in range");
+    let params = TestParams { n_resamples: 1_000, seed: 2 };
+    let mut rng = seeded(21);
+    let x: Vec<f64> = (0..50).map(|_| normal(&mut rng)).collect();
+    let effect = |x: &[f64]| min_detectable_effect_e(&pairs(x), alpha, 0.8, &params);
+    assert!(effect(&x[..6]).is_none());
+    assert!(effect(&[]).is_none());
+    assert!(effect(&[0.0; 50]).is_none());
+    let flipped: Vec<f64> =
+        x.iter().zip([1.0, -1.0].into_iter().cycle()).map(|(x, s)| x * s).collect();
+    assert_eq!(effect(&x), effect(&flipped));
+    assert!(effect(&x[..50]).is_some_and(|d| d < effect(&x[..25]).unwrap_or(f64::INFINITY)));
 }

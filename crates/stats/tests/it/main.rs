@@ -1,5 +1,6 @@
 //! Integration tests of the room, in one binary.
 
+mod accounts;
 mod correction;
 mod eprocess;
 mod exact;
@@ -7,4 +8,5 @@ mod helpers;
 mod multiplicity;
 mod null_size;
 mod primary;
+mod rigged_coin;
 mod simulate;
