@@ -175,7 +175,7 @@ pub(crate) fn quade_scores(units: &[Unit]) -> Vec<Vec<i64>> {
         .collect()
 }
 
-fn relative_spread(unit: &Unit) -> f64 {
+pub(crate) fn relative_spread(unit: &Unit) -> f64 {
     let high = unit.scores().iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let low = unit.scores().iter().copied().fold(f64::INFINITY, f64::min);
     (high - low) / unit.scale()

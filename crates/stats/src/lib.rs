@@ -6,6 +6,7 @@
 pub mod accounts;
 mod calibrate;
 mod cgf;
+mod closed_form;
 mod conformal;
 mod correction;
 mod eprocess;
@@ -17,11 +18,14 @@ mod exact;
 mod lattice;
 mod multiplicity;
 mod nnls;
+mod permutation;
 mod primary;
 mod resample;
+mod statistic;
 mod types;
 
 pub use calibrate::{calibrate, p_from_e};
+pub use closed_form::closed_form;
 pub use conformal::conformal_rank;
 pub use eprocess::{EProcess, EProcessParams};
 pub use eprocess_accounts::AccountsEProcess;
@@ -36,8 +40,9 @@ pub use exact::{
     RANK_SUM_EXACT_UNITS_MAX, SIGNED_RANK_EXACT_UNITS_MAX, Zeros, chernoff, exact_rank, quade,
     rank_sum, sign_test, signed_rank,
 };
+pub use permutation::permuted_mean;
 pub use primary::{
     ENUMERATED_OUTCOMES_MAX, NullDistribution, Orientation, RESAMPLED_SHARE, Tail, TestParams,
-    TwinsTest, UnorderedUnits, closed_form, split, twins_test, twins_test_two_sided,
+    TwinsTest, UnorderedUnits, split, twins_test, twins_test_two_sided,
 };
 pub use types::{Alpha, EValue, PValue, ScoreSet, StatsError};

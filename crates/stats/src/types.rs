@@ -75,6 +75,12 @@ impl PValue {
     pub fn log10(self) -> f64 {
         self.ln / std::f64::consts::LN_10
     }
+
+    /// The p-value of a test that may spend only this share, in (0, 1], of alpha: `min(1, p/share)`.
+    #[must_use]
+    pub fn over(self, share: f64) -> Self {
+        Self::from_ln(self.ln - share.ln())
+    }
 }
 
 /// An e-value, held as its natural logarithm so that it never overflows.
