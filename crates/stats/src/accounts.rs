@@ -208,7 +208,8 @@ pub struct AccountsParams {
     pub alpha: Alpha,
     /// How alpha is divided between the pooled test and the combination over accounts.
     pub split: AlphaSplit,
-    /// Resampling; each account draws from a stream of its own.
+    /// Resampling; each account draws from a stream of its own, and more often than the pool
+    /// where its share of alpha asks for it (up to a total that takes a second or two).
     pub test: TestParams,
 }
 
@@ -259,10 +260,11 @@ pub fn accounts_test(
 ) -> Result<AccountsTest, StatsError> {
     let coins = coins_of(units.len(), accounts)?;
     let pooled = twins_test(units, &params.test);
+    let n_resamples = resamples_per_account(accounts.len(), params);
     let mut tests = Vec::with_capacity(accounts.len());
     for (members, stream) in accounts.iter().zip(1..) {
         let own: Vec<Unit> = members.iter().filter_map(|&i| units.get(i)).cloned().collect();
-        let test = TestParams { seed: stream_seed(params.test.seed, stream), ..params.test };
+        let test = TestParams { n_resamples, seed: stream_seed(params.test.seed, stream) };
         let k = own.iter().map(Unit::k).min().unwrap_or(1);
         tests.push((own.len(), k, twins_test(&own, &test)));
     }
@@ -308,6 +310,21 @@ fn coins_of(n_units: usize, accounts: &[Vec<usize>]) -> Result<Coins, StatsError
     Ok(coins)
 }
 
+/// Resamples over all accounts together that take a second or two.
+const RESAMPLES_TOTAL: f64 = 2e7;
+/// Resamples per account, as a multiple of one over the share of alpha that names it.
+const RESAMPLES_OVER_SHARE: f64 = 3.0;
+
+/// At least the requested number; more where the floor of resampling would be above the share.
+fn resamples_per_account(n_accounts: usize, params: &AccountsParams) -> u32 {
+    let n = n_accounts.max(1) as f64;
+    let share = params.alpha.value() * params.split.accounts_share() / (2.0 * n);
+    let wanted = (RESAMPLES_OVER_SHARE / share).min(RESAMPLES_TOTAL / n);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "2e7 at most")]
+    let wanted = wanted as u32;
+    wanted.max(params.test.n_resamples)
+}
+
 /// Seed of an account's own stream (the finaliser of splitmix64: Steele, Lea and Flood 2014).
 fn stream_seed(seed: u64, stream: u64) -> u64 {
     let mut z = seed.wrapping_add(stream.wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -328,7 +345,8 @@ pub fn pairs_needed(n_accounts: usize, k: usize, params: &AccountsParams) -> usi
         - (2.0 * n_accounts.max(1) as f64).ln();
     let sides = ((k.max(1) + 1) as f64).ln();
     let enumerated = (ENUMERATED_OUTCOMES_MAX as f64).ln();
-    let resampled = -(1.0 + f64::from(params.test.n_resamples)).ln() - RESAMPLED_SHARE.ln();
+    let n_resamples = f64::from(resamples_per_account(n_accounts, params));
+    let resampled = -(1.0 + n_resamples).ln() - RESAMPLED_SHARE.ln();
     let least_ln_p = |n: usize| {
         let all = -(n as f64) * sides;
         // A little slack where n sets have exactly as many outcomes as are enumerated.
