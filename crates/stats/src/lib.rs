@@ -9,6 +9,7 @@ mod cgf;
 mod closed_form;
 mod conformal;
 mod correction;
+mod effect;
 mod eprocess;
 mod eprocess_accounts;
 mod eprocess_bets;
@@ -19,6 +20,7 @@ mod lattice;
 mod multiplicity;
 mod nnls;
 mod permutation;
+mod power;
 mod primary;
 mod resample;
 mod statistic;
@@ -27,6 +29,7 @@ mod types;
 pub use calibrate::{calibrate, p_from_e};
 pub use closed_form::closed_form;
 pub use conformal::conformal_rank;
+pub use effect::{Effect, Estimate, effect};
 pub use eprocess::{EProcess, EProcessParams};
 pub use eprocess_accounts::AccountsEProcess;
 pub use eprocess_power::min_detectable_effect_e;
@@ -41,6 +44,7 @@ pub use exact::{
     rank_sum, sign_test, signed_rank,
 };
 pub use permutation::permuted_mean;
+pub use power::{min_detectable_effect, pairs_needed, power_curve};
 pub use primary::{
     ENUMERATED_OUTCOMES_MAX, NullDistribution, Orientation, RESAMPLED_SHARE, Tail, TestParams,
     TwinsTest, UnorderedUnits, split, twins_test, twins_test_two_sided,

@@ -14,8 +14,8 @@ pub(crate) const COMPONENTS: [&str; N_COMPONENTS] = ["mean", "signed_rank", "sig
 /// Weights of the sums' p-values in their minimum; chosen by measured power over normal, t,
 /// outlier and zero-laden differences at n = 40 … 600 (`examples/power_table.rs`). Signs get less
 /// because, with Pratt's zeros, signed ranks cover most of what they are good for; the tail because
-/// it needs little: where it speaks at all it speaks loudly.
-const WEIGHTS: [f64; N_COMPONENTS] = [1.0, 1.0, 0.75, 0.5];
+/// where it speaks it mostly speaks loudly.
+const WEIGHTS: [f64; N_COMPONENTS] = [1.0, 1.0, 0.75, 0.75];
 /// A set belongs to the tail if one of its texts is this many robust standard deviations out.
 const TAIL_SD: f64 = 3.0;
 /// How much more a sign weighs at the largest rank than at the smallest, as 1 + 1/this times half.

@@ -7,6 +7,7 @@ mod exact;
 mod helpers;
 mod multiplicity;
 mod null_size;
+mod power;
 mod primary;
 mod rigged_coin;
 mod simulate;
