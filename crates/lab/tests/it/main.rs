@@ -1,1 +1,6 @@
-//! Integration tests of the room, in one binary.
+//! Tests of the laboratory.
+
+mod drafts;
+mod network;
+mod tokenizer;
+mod train;
