@@ -1,6 +1,8 @@
 //! JSON schemas of every format that leaves or enters the house, for the reference pages.
 
 use crate::case::CaseManifest;
+use crate::ledger::{Leaf, LedgerCheck, SignedHead};
+use crate::plan::{Plan, SealedPlan};
 use crate::{AuditResult, DemoReport, ErrorReport, Exposure, Reject};
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
@@ -13,8 +15,13 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("demo-report.schema.json", schema::<DemoReport>("The result of the demo")),
         ("error.schema.json", error_schema()),
         ("exposure.schema.json", schema::<Exposure>("One line of a file of exposures")),
+        ("ledger-check.schema.json", schema::<LedgerCheck>("The account of a ledger range")),
+        ("ledger-leaf.schema.json", schema::<Leaf>("One entry of a ledger")),
+        ("plan.schema.json", schema::<Plan>("The plan of an audit")),
         ("reject.schema.json", schema::<Reject>("One line of a file of rejected lines")),
         ("score-row.schema.json", score_row_schema()),
+        ("sealed-plan.schema.json", schema::<SealedPlan>("A plan with its seal")),
+        ("signed-head.schema.json", schema::<SignedHead>("A signed tree head")),
     ]
 }
 

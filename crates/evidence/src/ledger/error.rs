@@ -1,5 +1,6 @@
 //! What can go wrong with a ledger, and what to do then.
 
+use crate::Report;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -8,19 +9,19 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum LedgerError {
     /// The folder holds no ledger.
-    #[error("{path}: no ledger here (log.json is missing); create one first")]
+    #[error("{path}: no ledger here: log.json is missing")]
     NotALedger {
         /// The folder.
         path: PathBuf,
     },
     /// The folder holds a ledger already.
-    #[error("{path}: a ledger exists already; choose another folder")]
+    #[error("{path}: a ledger exists already")]
     Exists {
         /// The folder.
         path: PathBuf,
     },
     /// Another process writes this ledger.
-    #[error("{path}: another process has this ledger open for writing; end it or wait")]
+    #[error("{path}: another process has this ledger open for writing")]
     Locked {
         /// The lock file.
         path: PathBuf,
@@ -34,7 +35,7 @@ pub enum LedgerError {
         reason: String,
     },
     /// The disk is full; nothing of the batch was kept.
-    #[error("{path}: the disk is full; nothing was recorded: free space and repeat")]
+    #[error("{path}: the disk is full; nothing was recorded")]
     DiskFull {
         /// The file that couldn't grow.
         path: PathBuf,
@@ -52,7 +53,7 @@ pub enum LedgerError {
         source: io::Error,
     },
     /// An acknowledged part of a file was altered or is missing.
-    #[error("{path}, byte {offset}: {reason}; restore the file from a copy")]
+    #[error("{path}, byte {offset}: {reason}")]
     Corrupt {
         /// The file.
         path: PathBuf,
@@ -94,13 +95,13 @@ pub enum LedgerError {
         reason: String,
     },
     /// The last write left the file in an unknown state.
-    #[error("{path}: an earlier write failed; open the ledger again before writing")]
+    #[error("{path}: an earlier write failed")]
     Poisoned {
         /// The file.
         path: PathBuf,
     },
     /// A time that goes back.
-    #[error("the time {given} lies before that of the last head, {last}; check the clock")]
+    #[error("the time {given} lies before that of the last head, {last}")]
     Clock {
         /// The time passed in.
         given: String,
@@ -149,5 +150,72 @@ impl LedgerError {
 
     pub(crate) fn refused(id: &str, reason: impl Into<String>) -> Self {
         Self::Refused { id: id.to_owned(), reason: reason.into() }
+    }
+}
+
+impl Report for LedgerError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotALedger { .. } => "no_ledger",
+            Self::Exists { .. } => "ledger_exists",
+            Self::Locked { .. } => "ledger_locked",
+            Self::Key { .. } => "bad_key",
+            Self::DiskFull { .. } => "disk_full",
+            Self::Io { .. } => "io",
+            Self::Corrupt { .. } => "ledger_corrupt",
+            Self::Line { .. } => "bad_line",
+            Self::Leaf { .. } => "bad_leaf",
+            Self::Entropy { .. } => "no_entropy",
+            Self::Refused { .. } => "entry_refused",
+            Self::Poisoned { .. } => "ledger_poisoned",
+            Self::Clock { .. } => "clock_went_back",
+            Self::OutOfRange { .. } => "out_of_range",
+            Self::Verification { .. } => "verification_failed",
+        }
+    }
+
+    fn file(&self) -> Option<&Path> {
+        match self {
+            Self::NotALedger { path }
+            | Self::Exists { path }
+            | Self::Locked { path }
+            | Self::Key { path, .. }
+            | Self::DiskFull { path, .. }
+            | Self::Io { path, .. }
+            | Self::Corrupt { path, .. }
+            | Self::Line { path, .. }
+            | Self::Poisoned { path } => Some(path),
+            _ => None,
+        }
+    }
+
+    fn line(&self) -> Option<u64> {
+        match self {
+            Self::Line { line, .. } => Some(*line),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NotALedger { .. } => "create one first, or name the folder that holds it",
+            Self::Exists { .. } => "choose another folder, or append to this one",
+            Self::Locked { .. } => "end that process or wait for it",
+            Self::Key { .. } => "restore the key file from a copy; a log can't change its key",
+            Self::DiskFull { .. } => "free space and repeat",
+            Self::Corrupt { .. } => "restore the file from a copy",
+            Self::Poisoned { .. } => "open the ledger again before writing",
+            Self::Clock { .. } => "check the clock",
+            Self::OutOfRange { .. } => "name one that the log has",
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::DiskFull { .. } => crate::EXIT_PARTIAL,
+            _ => crate::EXIT_INPUT,
+        }
     }
 }

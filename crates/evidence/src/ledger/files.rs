@@ -5,13 +5,14 @@
 //! log.json          who the log is: its name and public key; written last, so it says "complete"
 //! key               the secret, 64 hexadecimal digits, readable by the owner alone
 //! entries.log       the entries (see `frames`)
-//! acknowledged      length of entries.log that callers were told is safe
+//! acknowledged      lengths of the growing files that callers were told are safe
 //! heads.jsonl       signed tree heads
 //! cosignatures.jsonl  witnesses' signatures under them
 //! lock              held by the one process that writes
 //! ```
 
 use super::{LedgerError, LogKey, Sha256Hash};
+use crate::WriteError;
 use fs_err::{File, OpenOptions};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -109,15 +110,12 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<(), LedgerError> {
 
 /// Writes a whole small file so that it is there completely or not at all.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
-    let temporary = path.with_extension("tmp");
-    let written = File::create(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written
-        .and_then(|()| fs_err::rename(&temporary, path))
-        .map_err(|e| LedgerError::io(path, e))?;
-    sync_dir(path.parent().unwrap_or(Path::new(".")))
+    crate::atomic::write(path, bytes).map_err(|error| match error {
+        WriteError::DiskFull { source, .. } | WriteError::Io { source, .. } => {
+            LedgerError::io(path, source)
+        }
+        WriteError::Value { problem, .. } => LedgerError::verification("file", problem),
+    })
 }
 
 /// Writes a secret key into a new file that only its owner can read.
@@ -160,7 +158,15 @@ pub fn read_key(path: &Path) -> Result<LogKey, LedgerError> {
     LogKey::from_secret_hex(&text).map_err(wrong)
 }
 
-/// The mark of what was acknowledged: 8 bytes of length and 8 of checksum, overwritten in place.
+/// Lengths of the growing files that callers were told are safe, bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Lengths {
+    pub(crate) entries: u64,
+    pub(crate) heads: u64,
+    pub(crate) cosignatures: u64,
+}
+
+/// The mark of what was acknowledged: three lengths and a checksum, overwritten in place.
 ///
 /// It outlives the process but isn't synced: after a power cut it may lag behind, which only
 /// makes it say less.
@@ -170,6 +176,9 @@ pub(crate) struct Acknowledged {
     path: PathBuf,
 }
 
+/// Three lengths of 8 bytes, and 8 of checksum.
+const MARK_BYTES: usize = 32;
+
 impl Acknowledged {
     pub(crate) fn open(path: PathBuf) -> Result<Self, LedgerError> {
         let mut options = OpenOptions::new();
@@ -178,31 +187,38 @@ impl Acknowledged {
         Ok(Self { file, path })
     }
 
-    fn encode(len: u64) -> [u8; 16] {
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&len.to_le_bytes());
-        let sum = super::tagged("stillwatch/acknowledged/v1", &[&len.to_le_bytes()]);
-        bytes[8..].copy_from_slice(&sum.as_bytes()[..8]);
+    fn encode(lengths: Lengths) -> [u8; MARK_BYTES] {
+        let mut bytes = [0; MARK_BYTES];
+        let Lengths { entries, heads, cosignatures } = lengths;
+        for (chunk, length) in bytes.chunks_mut(8).zip([entries, heads, cosignatures]) {
+            chunk.copy_from_slice(&length.to_le_bytes());
+        }
+        let sum = super::tagged("stillwatch/acknowledged/v1", &[&bytes[..24]]);
+        bytes[24..].copy_from_slice(&sum.as_bytes()[..8]);
         bytes
     }
 
-    /// The length that was acknowledged, 0 where the mark is missing or unreadable.
-    pub(crate) fn read(&mut self) -> Result<u64, LedgerError> {
+    /// What was acknowledged, nothing where the mark is missing or unreadable.
+    pub(crate) fn read(&mut self) -> Result<Lengths, LedgerError> {
         let mut bytes = Vec::new();
         let read = self
             .file
             .seek(SeekFrom::Start(0))
-            .and_then(|_| (&mut self.file).take(17).read_to_end(&mut bytes));
+            .and_then(|_| (&mut self.file).take(MARK_BYTES as u64 + 1).read_to_end(&mut bytes));
         read.map_err(|e| LedgerError::io(&self.path, e))?;
-        let len = bytes.first_chunk::<8>().map_or(0, |len| u64::from_le_bytes(*len));
-        Ok(if bytes == Self::encode(len) { len } else { 0 })
+        let at = |index: usize| {
+            let chunk = bytes.as_chunks::<8>().0.get(index);
+            chunk.map_or(0, |length| u64::from_le_bytes(*length))
+        };
+        let lengths = Lengths { entries: at(0), heads: at(1), cosignatures: at(2) };
+        Ok(if bytes == Self::encode(lengths) { lengths } else { Lengths::default() })
     }
 
-    pub(crate) fn write(&mut self, len: u64) -> Result<(), LedgerError> {
+    pub(crate) fn write(&mut self, lengths: Lengths) -> Result<(), LedgerError> {
         let written = self
             .file
             .seek(SeekFrom::Start(0))
-            .and_then(|_| self.file.write_all(&Self::encode(len)));
+            .and_then(|_| self.file.write_all(&Self::encode(lengths)));
         written.map_err(|e| LedgerError::io(&self.path, e))
     }
 }

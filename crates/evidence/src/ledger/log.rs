@@ -6,8 +6,8 @@
 //! be opened later counts against its owner.
 
 use super::files::{
-    Acknowledged, CosignatureLine, Paths, append_line, read_key, sync_dir, write_atomically,
-    write_key,
+    Acknowledged, CosignatureLine, Lengths, Paths, append_line, read_key, sync_dir,
+    write_atomically, write_key,
 };
 use super::frames::{FILE_MAGIC, FrameWriter};
 use super::opening::{ExposureRequest, Opening};
@@ -31,8 +31,8 @@ pub struct Ledger {
     entropy: Box<dyn Entropy>,
     writer: FrameWriter<File>,
     acknowledged: Acknowledged,
-    /// Held, not used: the operating system releases it with the process.
-    _lock: File,
+    /// Held, not used.
+    _lock: WriterLock,
 }
 
 impl fmt::Debug for Ledger {
@@ -49,13 +49,25 @@ impl Deref for Ledger {
     }
 }
 
-fn lock(paths: &Paths) -> Result<File, LedgerError> {
+/// The lock that one writer holds; the operating system releases it with the process.
+#[derive(Debug)]
+struct WriterLock(File);
+
+impl Drop for WriterLock {
+    fn drop(&mut self) {
+        // Explicitly: a child process that is just being started may still hold the descriptor.
+        // A failure changes nothing, closing the file releases the lock too.
+        self.0.unlock().ok();
+    }
+}
+
+fn lock(paths: &Paths) -> Result<WriterLock, LedgerError> {
     let path = paths.lock();
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
     let file = options.open(&path).map_err(|e| LedgerError::io(&path, e))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(WriterLock(file)),
         Err(std::fs::TryLockError::WouldBlock) => Err(LedgerError::Locked { path }),
         Err(std::fs::TryLockError::Error(e)) => Err(LedgerError::io(&path, e)),
     }
@@ -99,7 +111,8 @@ impl Ledger {
         let key = LogKey::generate(entropy.as_mut())?;
         write_key(&key_path, &key)?;
         write_atomically(&entries, FILE_MAGIC)?;
-        Acknowledged::open(paths.acknowledged())?.write(FILE_MAGIC.len() as u64)?;
+        // A fresh mark, at its full length: overwriting it later needs no space.
+        Acknowledged::open(paths.acknowledged())?.write(Lengths::default())?;
         let identity = LogIdentity {
             version: 1,
             log_id: key.log_id(),
@@ -132,7 +145,11 @@ impl Ledger {
         Self::open_locked(dir, lock(&paths)?, entropy)
     }
 
-    fn open_locked(dir: &Path, lock: File, entropy: Box<dyn Entropy>) -> Result<Self, LedgerError> {
+    fn open_locked(
+        dir: &Path,
+        lock: WriterLock,
+        entropy: Box<dyn Entropy>,
+    ) -> Result<Self, LedgerError> {
         let view = LogView::read(dir, Trust::Own)?;
         let key = read_key(&view.paths.key())?;
         if key.public_key() != view.identity.public_key {
@@ -143,12 +160,18 @@ impl Ledger {
         let valid_len = view.scan.valid_len;
         let mut acknowledged = Acknowledged::open(view.paths.acknowledged())?;
         let promised = acknowledged.read()?;
-        if promised > valid_len {
-            let reason = format!(
-                "entries up to byte {promised} were acknowledged, but the file is whole only up \
-                 to here"
-            );
-            return Err(LedgerError::corrupt(&path, valid_len, reason));
+        for (path, promised, whole) in [
+            (path.clone(), promised.entries, valid_len),
+            (view.paths.heads(), promised.heads, view.heads_len),
+            (view.paths.cosignatures(), promised.cosignatures, view.cosignatures_len),
+        ] {
+            if promised > whole {
+                let reason = format!(
+                    "everything up to byte {promised} was acknowledged, but the file is whole \
+                     only up to here"
+                );
+                return Err(LedgerError::corrupt(&path, whole, reason));
+            }
         }
         let mut file = OpenOptions::new()
             .read(true)
@@ -162,9 +185,19 @@ impl Ledger {
             .and_then(|()| file.seek(SeekFrom::Start(valid_len)));
         repaired.map_err(|e| LedgerError::io(&path, e))?;
         sync_dir(dir)?;
-        acknowledged.write(valid_len)?;
         let writer = FrameWriter::new(file, path, valid_len);
-        Ok(Self { view, key, entropy, writer, acknowledged, _lock: lock })
+        let mut ledger = Self { view, key, entropy, writer, acknowledged, _lock: lock };
+        ledger.acknowledge()?;
+        Ok(ledger)
+    }
+
+    /// Marks as acknowledged what is on the disk.
+    fn acknowledge(&mut self) -> Result<(), LedgerError> {
+        self.acknowledged.write(Lengths {
+            entries: self.writer.len(),
+            heads: self.view.heads_len,
+            cosignatures: self.view.cosignatures_len,
+        })
     }
 
     /// Reads like a stranger.
@@ -189,7 +222,7 @@ impl Ledger {
         for ((leaf, data), offset) in leaves.into_iter().zip(&data).zip(offsets) {
             self.view.replay.push(data, offset, leaf);
         }
-        self.acknowledged.write(self.writer.len())?;
+        self.acknowledge()?;
         Ok(first)
     }
 
@@ -353,6 +386,7 @@ impl Ledger {
         let signed = SignedHead::sign(&self.key, head)?;
         self.view.heads_len = append_line(&self.view.paths.heads(), self.view.heads_len, &signed)?;
         self.view.heads.push(signed.clone());
+        self.acknowledge()?;
         Ok(signed)
     }
 
@@ -379,6 +413,7 @@ impl Ledger {
             own.cosignatures.push(cosignature.clone());
             n_new += 1;
         }
+        self.acknowledge()?;
         Ok(n_new)
     }
 

@@ -7,5 +7,6 @@ mod exposure_files;
 mod fuzz_replay;
 mod groups;
 mod ledger;
+mod plan;
 mod score_files;
 mod shared_texts;

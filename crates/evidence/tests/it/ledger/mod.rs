@@ -1,6 +1,9 @@
 //! The ledger: hashing, proofs, files, crashes, accounting.
 
 mod beacon;
+mod coins;
+mod crash;
+mod hashing;
 mod range;
 mod writing;
 
