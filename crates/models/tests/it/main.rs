@@ -1,3 +1,7 @@
 //! Integration tests of the room, in one binary.
 
+mod cache;
+mod config;
 mod decoder;
+mod folder;
+mod parity;
