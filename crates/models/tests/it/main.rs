@@ -3,5 +3,6 @@
 mod cache;
 mod config;
 mod decoder;
+mod endpoint;
 mod folder;
 mod parity;
