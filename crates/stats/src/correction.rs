@@ -272,20 +272,22 @@ fn fit(columns: &[Columns], lengths: Option<&[f64]>, p: usize) -> Fit {
 }
 
 fn weighted_nnls(products: &[Vec<f64>], weight: &[f64], p: usize) -> Vec<f64> {
-    let mut gram = vec![vec![0.0; p]; p];
-    let mut rhs = vec![0.0; p];
+    let mut totals = vec![0.0; p * (p + 3) / 2];
     for (row, w) in products.iter().zip(weight) {
-        let mut at = row.iter();
-        for a in 0..p {
-            rhs[a] += w * at.next().copied().unwrap_or(0.0);
-            for b in 0..=a {
-                gram[a][b] += w * at.next().copied().unwrap_or(0.0);
-            }
+        for (total, product) in totals.iter_mut().zip(row) {
+            *total += w * product;
         }
     }
+    // Unpack the order of `products`: for each reference, its product with the suspect, then with
+    // every reference up to itself.
+    let mut gram = vec![vec![0.0; p]; p];
+    let mut rhs = vec![0.0; p];
+    let mut at = totals.into_iter();
     for a in 0..p {
-        for b in 0..a {
-            gram[b][a] = gram[a][b];
+        rhs[a] = at.next().unwrap_or(0.0);
+        for (b, value) in at.by_ref().take(a + 1).enumerate() {
+            gram[a][b] = value;
+            gram[b][a] = value;
         }
     }
     nnls(&gram, &rhs)

@@ -4,9 +4,9 @@
 //! The two-sided version of each is twice the smaller one-sided p-value. Which of them decides an
 //! audit is `primary`'s business: whoever takes the smallest of these cheats.
 
-use crate::cgf::Rows;
 use crate::correction::Unit;
 use crate::lattice;
+use crate::rows::Rows;
 use crate::types::PValue;
 use statrs::function::gamma::ln_gamma;
 use std::f64::consts::LN_2;
@@ -67,8 +67,8 @@ pub fn signed_rank(x: &[f64], zeros: Zeros) -> PValue {
         .filter(|(_, v)| **v != 0.0)
         .map(|(r, v)| if *v > 0.0 { *r } else { -r })
         .collect();
-    let rows: Vec<Vec<i64>> = signed.iter().map(|r| vec![r.abs(), -r.abs()]).collect();
-    integer_tail(&rows, signed.iter().sum(), SIGNED_RANK_EXACT_UNITS_MAX)
+    let rows: Rows<i64> = signed.iter().map(|r| vec![*r, -r]).collect();
+    integer_tail(&rows, &vec![0; rows.len()], SIGNED_RANK_EXACT_UNITS_MAX)
 }
 
 /// Exact p-value of one set: the share of its texts that score at least as high as the released
@@ -89,8 +89,8 @@ pub fn exact_rank(unit: &Unit) -> PValue {
 /// unordered sets, each mid-rank is a uniform draw from a known list; the sum's distribution is
 /// their convolution.
 pub fn rank_sum(units: &[Unit]) -> PValue {
-    let rows: Vec<Vec<i64>> = units.iter().map(|u| centred_ranks(u.scores())).collect();
-    integer_tail(&rows, released_sum(&rows), RANK_SUM_EXACT_UNITS_MAX)
+    let rows: Rows<i64> = units.iter().map(|u| centred_ranks(u.scores())).collect();
+    integer_tail(&rows, &vec![0; rows.len()], RANK_SUM_EXACT_UNITS_MAX)
 }
 
 /// Quade's statistic: within-set ranks weighted by the rank of the set's spread over its scale,
@@ -102,7 +102,7 @@ pub fn rank_sum(units: &[Unit]) -> PValue {
 /// Chernoff's bound.
 pub fn quade(units: &[Unit]) -> PValue {
     let rows = quade_scores(units);
-    integer_tail(&rows, released_sum(&rows), SIGNED_RANK_EXACT_UNITS_MAX)
+    integer_tail(&rows, &vec![0; rows.len()], SIGNED_RANK_EXACT_UNITS_MAX)
 }
 
 /// Chernoff's bound on the sum of scaled scores of the released texts, one-sided: for pairs
@@ -112,13 +112,7 @@ pub fn quade(units: &[Unit]) -> PValue {
 /// inequality on `e^{tS}`, whose expectation given the unordered sets is the product. Not exact
 /// but never too small, and it needs no normal limit and no resampling.
 pub fn chernoff(units: &[Unit]) -> PValue {
-    let mut rows = Rows::default();
-    let mut observed = 0.0;
-    for unit in units {
-        rows.push(unit.scores().iter().map(|s| s / unit.scale()));
-        observed += unit.scores().first().map_or(0.0, |s| s / unit.scale());
-    }
-    PValue::from_ln(rows.chernoff_ln(observed))
+    PValue::from_ln(scaled_scores(units).chernoff_ln(&vec![0; units.len()]))
 }
 
 /// ln P(X ≥ k) for X binomial(n, 1/2), never below the truth by more than rounding.
@@ -147,26 +141,37 @@ pub(crate) fn ln_binomial_tail(n: usize, k: usize) -> f64 {
     (ln_choose - total * LN_2 + f64::ln(sum) + rounding).min(0.0)
 }
 
-/// Exact tail of the sum up to `exact_max` rows, Chernoff's bound beyond.
-pub(crate) fn integer_tail(rows: &[Vec<i64>], observed: i64, exact_max: usize) -> PValue {
-    if rows.len() <= exact_max || rows.iter().all(|r| r.len() == 2 && r[0].abs() <= 1) {
-        return PValue::from_ln(lattice::tail_ln(rows, observed));
+/// P(sum ≥ that of the `chosen` texts): exact up to `exact_max` rows, and for pairs of ±1 at any
+/// number; Chernoff's bound beyond.
+pub(crate) fn integer_tail(rows: &Rows<i64>, chosen: &[usize], exact_max: usize) -> PValue {
+    let signs = || rows.iter().all(|r| matches!(r, [-1, 1] | [1, -1] | [0, 0]));
+    if rows.len() <= exact_max || signs() {
+        return PValue::from_ln(lattice::tail_ln(rows, rows.chosen(chosen).sum()));
     }
-    let mut real = Rows::default();
-    for row in rows {
-        real.push(row.iter().map(|v| *v as f64));
+    PValue::from_ln(rows.map(|v| *v as f64).chernoff_ln(chosen))
+}
+
+/// Scores over scale.
+pub(crate) fn scaled_scores(units: &[Unit]) -> Rows<f64> {
+    let mut rows = Rows::default();
+    for unit in units {
+        rows.push(unit.scores().iter().map(|s| s / unit.scale()));
     }
-    PValue::from_ln(real.chernoff_ln(observed as f64))
+    rows
 }
 
 /// Twice the within-set mid-ranks, centred at 0: K + 2 less than twice each rank from 1 to K + 1.
 pub(crate) fn centred_ranks(scores: &[f64]) -> Vec<i64> {
+    if let [a, b] = scores {
+        let order = i64::from(a > b) - i64::from(a < b);
+        return vec![order, -order];
+    }
     let centre = i64::try_from(scores.len()).unwrap_or(i64::MAX - 1) + 1;
     doubled_midranks(scores).iter().map(|r| r - centre).collect()
 }
 
 /// Within-set centred ranks times twice the mid-rank of the set's spread over its scale.
-pub(crate) fn quade_scores(units: &[Unit]) -> Vec<Vec<i64>> {
+pub(crate) fn quade_scores(units: &[Unit]) -> Rows<i64> {
     let spread: Vec<f64> = units.iter().map(relative_spread).collect();
     units
         .iter()
@@ -179,10 +184,6 @@ pub(crate) fn relative_spread(unit: &Unit) -> f64 {
     let high = unit.scores().iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let low = unit.scores().iter().copied().fold(f64::INFINITY, f64::min);
     (high - low) / unit.scale()
-}
-
-fn released_sum(rows: &[Vec<i64>]) -> i64 {
-    rows.iter().filter_map(|r| r.first()).sum()
 }
 
 /// Twice the mid-rank of each value, 2 for the smallest of distinct ones; equal values share the

@@ -23,6 +23,7 @@ mod permutation;
 mod power;
 mod primary;
 mod resample;
+mod rows;
 mod statistic;
 mod types;
 

@@ -105,9 +105,9 @@ fn brute_force(rows: &[Vec<f64>], observed: f64) -> f64 {
 fn midranks(row: &[f64]) -> Vec<f64> {
     row.iter()
         .map(|v| {
-            let below = row.iter().filter(|o| *o < v).count() as f64;
-            let equal = row.iter().filter(|o| *o == v).count() as f64;
-            below + (equal + 1.0) / 2.0
+            let below = row.iter().filter(|o| *o < v).count();
+            let up_to = row.iter().filter(|o| *o <= v).count();
+            (below + up_to + 1) as f64 / 2.0
         })
         .collect()
 }
@@ -125,21 +125,22 @@ proptest! {
         let observed = ranks.iter().map(|r| r[0]).sum();
         close(rank_sum(&units).value(), brute_force(&ranks, observed), 1e-11);
 
-        let spread: Vec<f64> = rows
+        // Spreads as the units hold them: centring rounds, and a tie broken there stays broken.
+        let spread: Vec<f64> = units
             .iter()
-            .map(|r| r.iter().copied().fold(f64::MIN, f64::max) - r.iter().copied().fold(f64::MAX, f64::min))
+            .map(|u| {
+                let high = u.scores().iter().copied().fold(f64::MIN, f64::max);
+                high - u.scores().iter().copied().fold(f64::MAX, f64::min)
+            })
             .collect();
-        // Spreads are whole numbers here, so centring's rounding can break no tie that matters
-        // once they are rounded again by the pair's exact halves; compare on pairs only.
+        let quades: Vec<Vec<f64>> = ranks
+            .iter()
+            .zip(midranks(&spread))
+            .map(|(r, w)| r.iter().map(|v| w * (2.0 * v - r.len() as f64 - 1.0)).collect())
+            .collect();
+        let observed = quades.iter().map(|r| r[0]).sum();
+        close(quade(&units).value(), brute_force(&quades, observed), 1e-11);
         if rows.iter().all(|r| r.len() == 2) {
-            let weights = midranks(&spread);
-            let quades: Vec<Vec<f64>> = ranks
-                .iter()
-                .zip(&weights)
-                .map(|(r, w)| r.iter().map(|v| w * (v - 1.5)).collect())
-                .collect();
-            let observed = quades.iter().map(|r| r[0]).sum();
-            close(quade(&units).value(), brute_force(&quades, observed), 1e-11);
             let x: Vec<f64> = rows.iter().map(|r| r[0] - r[1]).collect();
             close(quade(&units).value(), signed_rank(&x, Zeros::Pratt).value(), 1e-12);
         }
