@@ -232,7 +232,7 @@ proptest! {
         let mut text = String::from("id,suspect_released,suspect_withheld\n");
         for (i, (blank, within)) in rows.iter().enumerate() {
             text.push_str(&"\n".repeat(*blank));
-            text.push_str(&format!("\"{i}{}\",1,2\n", "\nx".repeat(*within)));
+            writeln!(text, "\"{i}{}\",1,2", "\nx".repeat(*within)).expect("memory");
         }
         text.push_str(&"\n".repeat(blank_before));
         let line = text.matches('\n').count() + 1;
