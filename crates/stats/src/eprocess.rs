@@ -35,11 +35,12 @@ impl Default for EProcessParams {
 /// ```
 ///
 /// (for a pair: `1 + tanh(λ v_0)`); the e-value is the mean wealth over a fixed grid of (λ, ψ).
+/// Slopes are ridge regressions with non-negative coefficients on within-set-centred scores.
 ///
 /// **Null**: given the past (all earlier sets with their coins) and set t as an unordered set
 /// of texts with their scores, each of its K + 1 texts was released with probability
-/// 1 / (K + 1). **Proof**: slopes β_t come from unordered earlier sets, scale_t from those and
-/// set t unordered, λ and ψ are constants; so given past and unordered set t the numbers
+/// 1 / (K + 1). **Proof**: slopes β_t and scale_t are functions of the earlier sets and set t, all
+/// unordered, λ and ψ are constants; so given past and unordered set t the numbers
 /// `e^{λ v_j}` are fixed up to which is the released one, and
 /// `E[e_t | past, unordered t] = Σ_i 1/(K+1) · (K+1) e^{λ v_i} / Σ_j e^{λ v_j} = 1`. Each bet's
 /// wealth, hence their mean, is a non-negative martingale that starts at 1: `E[e] ≤ 1` at every
