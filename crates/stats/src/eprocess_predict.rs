@@ -39,12 +39,7 @@ impl Unordered {
     pub(crate) fn fill(&mut self, set: &ScoreSet, with_length: bool) -> usize {
         let n = set.k() + 1;
         self.n_texts = n;
-        self.order.clear();
-        self.order.extend(0..n);
-        let differs = (0..n - 1).any(|i| compare(set, i, i + 1) == Ordering::Greater);
-        if differs {
-            self.order.sort_by(|a, b| compare(set, *a, *b));
-        }
+        blind_order(set, &mut self.order);
         let mean_length = set.n_tokens().map_or(1.0, |lengths| {
             (self.order.iter().map(|&i| lengths[i]).sum::<f64>() / n as f64).max(1.0)
         });
@@ -84,6 +79,16 @@ impl Unordered {
 
     fn is_finite(&self) -> bool {
         self.columns.iter().all(|v| v.is_finite())
+    }
+}
+
+/// Positions of the texts of `set` sorted by all that is known of them, coin excepted.
+pub(crate) fn blind_order(set: &ScoreSet, order: &mut Vec<usize>) {
+    let n = set.k() + 1;
+    order.clear();
+    order.extend(0..n);
+    if (1..n).any(|i| compare(set, i - 1, i) == Ordering::Greater) {
+        order.sort_by(|a, b| compare(set, *a, *b));
     }
 }
 
