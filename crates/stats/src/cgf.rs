@@ -1,4 +1,4 @@
-//! Cumulant generating functions of sums of independent labels, and the Chernoff bound.
+//! Cumulant generating functions of sums of independently drawn scores, and the Chernoff bound.
 //!
 //! One coin releases one of K + 1 scores, each with probability 1/(K + 1). The sum's cumulant
 //! generating function is `Σ_i ln(Σ_j e^{t u_ij} / (K_i + 1))`. Where the scores come from, and
@@ -11,6 +11,9 @@ const STEPS_MAX: usize = 60;
 /// Relative precision of the tilt; the bound is flat around its optimum, so its own error is the
 /// square of this.
 const TILT_PRECISION: f64 = 1e-7;
+
+/// Products of factors are turned into logarithms before they fall below this.
+const PRODUCT_MIN: f64 = 1e-200;
 
 /// Value and first two derivatives of a cumulant generating function at one t.
 struct Cumulants {
@@ -33,21 +36,35 @@ impl Rows<f64> {
 
     fn cumulants(&self, t: f64) -> Cumulants {
         let mut out = Cumulants { value: 0.0, mean: 0.0, variance: 0.0 };
+        // Logarithms are dear: multiply factors between 1/(K + 1) and 1 while they stay normal.
+        let mut product = 1.0;
         for row in self.iter() {
-            let (mut sum, mut first, mut second) = (0.0, 0.0, 0.0);
             let top = row_max(row);
-            for v in row {
-                let below = v - top;
-                let weight = if below == 0.0 { 1.0 } else { (t * below).exp() };
-                sum += weight;
-                first += weight * below;
-                second += weight * below * below;
+            let (mut sum, mut first, mut second) = (0.0, 0.0, 0.0);
+            if let [a, b] = row {
+                let gap = (a - b).abs();
+                let weight = (-t * gap).exp();
+                (sum, first, second) = (1.0 + weight, -weight * gap, weight * gap * gap);
+            } else {
+                for v in row {
+                    let below = v - top;
+                    let weight = (t * below).exp();
+                    sum += weight;
+                    first += weight * below;
+                    second += weight * below * below;
+                }
             }
             let mean = first / sum;
-            out.value += t * top + (sum / row.len() as f64).ln();
+            out.value += t * top;
             out.mean += top + mean;
             out.variance += second / sum - mean * mean;
+            product *= sum / row.len() as f64;
+            if product < PRODUCT_MIN {
+                out.value += product.ln();
+                product = 1.0;
+            }
         }
+        out.value += product.ln();
         out
     }
 

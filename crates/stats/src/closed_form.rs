@@ -4,22 +4,22 @@
 //! asked, and what it may spend, is `primary`'s business.
 
 use crate::correction::Unit;
-use crate::exact::{
-    RANK_SUM_EXACT_UNITS_MAX, SIGNED_RANK_EXACT_UNITS_MAX, centred_ranks, integer_tail,
-    quade_scores, scaled_scores,
-};
+use crate::exact::{centred_ranks, integer_tail, quade_scores, scaled_scores};
+use crate::lattice;
 use crate::primary::{Tail, split};
 use crate::rows::Rows;
 use crate::types::PValue;
 
-/// Above this many units ranks are grouped into [`RANK_LEVELS`] levels.
-const UNGROUPED_UNITS_MAX: usize = 1_000;
+/// Where the exact distribution of all ranks takes more work (some 1,000 pairs), ranks are grouped.
+const UNGROUPED_WORK_MAX: f64 = 5e8;
+/// Most work for an exact distribution, about a second: grouped ranks of some 18,000 pairs.
+const EXACT_WORK_MAX: f64 = 2e9;
 /// Levels of grouped ranks: still an exact test (of the grouped statistic), at a bounded cost.
-const RANK_LEVELS: f64 = 256.0;
+const RANK_LEVELS: f64 = 100.0;
 
 /// The closed-form p-value, one-sided: three times the smallest of the exact sign test (rank sum
-/// for K > 1), the exact signed-rank test (Quade's for K > 1; ranks grouped into 256 levels above
-/// 1,000 units, Chernoff's bound above 5,000) and Chernoff's bound on the mean.
+/// for K > 1), the exact signed-rank test (Quade's for K > 1; ranks grouped into 100 levels above
+/// some 1,000 pairs, Chernoff's bound above some 18,000) and Chernoff's bound on the mean.
 ///
 /// Null: given the unordered sets of corrected scores, each set's released text is a uniform draw
 /// from its set, independently of the others. Proof: each is a p-value under it; Bonferroni over
@@ -41,7 +41,7 @@ impl ClosedForm {
     pub(crate) fn new(units: &[Unit]) -> Self {
         let scaled = scaled_scores(units);
         let mut quade = quade_scores(units);
-        if units.len() > UNGROUPED_UNITS_MAX && units.len() <= SIGNED_RANK_EXACT_UNITS_MAX {
+        if lattice::work(&quade) > UNGROUPED_WORK_MAX {
             quade = group_ranks(&quade);
         }
         let within = units.iter().map(|u| centred_ranks(u.scores())).collect();
@@ -78,8 +78,8 @@ impl ClosedForm {
     /// Sign, signed-rank and Chernoff where the texts `released` were.
     fn parts(&self, released: &[usize]) -> [PValue; 3] {
         [
-            integer_tail(&self.within, released, RANK_SUM_EXACT_UNITS_MAX),
-            integer_tail(&self.quade, released, SIGNED_RANK_EXACT_UNITS_MAX),
+            integer_tail(&self.within, released, EXACT_WORK_MAX),
+            integer_tail(&self.quade, released, EXACT_WORK_MAX),
             PValue::from_ln(self.scaled.chernoff_ln(released)),
         ]
     }

@@ -40,10 +40,7 @@ pub use multiplicity::{
 };
 
 pub use correction::{Corrected, Unit, correct, merge_coin};
-pub use exact::{
-    RANK_SUM_EXACT_UNITS_MAX, SIGNED_RANK_EXACT_UNITS_MAX, Zeros, chernoff, exact_rank, quade,
-    rank_sum, sign_test, signed_rank,
-};
+pub use exact::{Zeros, chernoff, exact_rank, quade, rank_sum, sign_test, signed_rank};
 pub use permutation::permuted_mean;
 pub use power::{min_detectable_effect, pairs_needed, power_curve};
 pub use primary::{
