@@ -1,1 +1,28 @@
 //! The battery: runs tests on a case, combines findings into a verdict, writes the report.
+//!
+//! [`evaluate`] is pure: scores, context and parameters in, verdict out. Models and files come
+//! in at the rim only. What is exact, under which conditions and in which grade, is said in each finding's assumptions;
+//! HTTP servers, command lines and ledgers' insides are other rooms' business.
+
+mod accounts;
+mod context;
+mod error;
+mod evaluate;
+mod format;
+mod params;
+mod placebos;
+mod prepare;
+mod report;
+mod sentence;
+mod sequential;
+mod series;
+mod twins;
+mod verdict;
+mod words;
+
+pub use context::{AuditContext, Role, ScoreKind, SetAside};
+pub use error::AuditError;
+pub use evaluate::{RESULT_SCHEMA, evaluate, evaluate_with_series};
+pub use params::{AuditParams, DEFAULT_TARGET_EFFECT, POWER, Stopping};
+pub use report::{HashedInput, ReportInput, ShownTexts, render_report};
+pub use series::{AccountPoint, Evaluation, Series};

@@ -1,1 +1,8 @@
 //! Integration tests of the room, in one binary.
+
+mod attacks;
+mod browser;
+mod null;
+mod snapshots;
+mod synth;
+mod verdicts;

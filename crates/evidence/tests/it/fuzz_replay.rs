@@ -37,8 +37,3 @@ fn exposures() {
 fn scores() {
     replay("scores", fuzzing::scores);
 }
-
-#[test]
-fn ledger() {
-    replay("ledger", fuzzing::ledger);
-}

@@ -1,8 +1,3 @@
 //! Integration tests of the room, in one binary.
 
-mod cache;
-mod config;
 mod decoder;
-mod endpoint;
-mod folder;
-mod parity;

@@ -1,6 +1,5 @@
 //! The ledger: hashing, proofs, files, crashes, accounting.
 
-mod batch;
 mod beacon;
 mod coins;
 mod crash;

@@ -1,0 +1,408 @@
+//! From a table of scores to the verdict: pure, and byte for byte repeatable.
+//!
+//! What is done, in this order, and nothing in it looks at who was preferred before the tests
+//! themselves: rows become units, accounts with pairs enough are chosen, alpha is split, the
+//! deciding set of references is fixed by their ages, then the tests are made, placebos among
+//! them, and the rules of [`crate::verdict`](self) applied.
+
+use crate::{
+    AuditContext, AuditError, AuditParams,
+    accounts::{AccountAnswers, account_answers, accounts_params},
+    params,
+    placebos::{doubts, placebo_findings, reference_findings},
+    prepare::{Prepared, Subject, prepare, select, with_adverse},
+    sentence::sentence,
+    sequential::{Moment, Questions, replay},
+    series::{Evaluation, Series},
+    twins::{PooledTest, pooled_test},
+    verdict::{self, Combined, Facts, Pooled},
+    words::{self, About},
+};
+use stillwatch_evidence::{
+    AccountFinding, AuditResult, Coin, Decide, Effect, Finding, Grade, Predates, ScoreTable,
+    VerdictKind,
+};
+use stillwatch_stats::{
+    Alpha, EValue, ScoreSet,
+    accounts::{self as account_stats, AlphaSplit, Coins},
+    pairs_needed,
+};
+
+/// Name and version of the result's format.
+pub const RESULT_SCHEMA: &str = "stillwatch.audit-result/1";
+
+/// Tests a table of scores.
+///
+/// Same table, context and params give the same result, byte for byte.
+pub fn evaluate(
+    table: &ScoreTable,
+    context: &AuditContext,
+    params: &AuditParams,
+) -> Result<AuditResult, AuditError> {
+    Ok(evaluate_with_series(table, context, params)?.result)
+}
+
+/// Tests a table of scores and keeps the curves that the report draws.
+pub fn evaluate_with_series(
+    table: &ScoreTable,
+    context: &AuditContext,
+    params: &AuditParams,
+) -> Result<Evaluation, AuditError> {
+    params.check()?;
+    let prepared = prepare(table, context)?;
+    let questions = questions(&prepared, context, params)?;
+    let all: Vec<usize> = prepared.references.iter().map(|r| r.column.index).collect();
+    let deciding = deciding_references(&prepared);
+    let test = |references: &[usize]| pooled(&prepared, references, context, params, &questions);
+    let main = test(&deciding)?;
+    let other = if all.is_empty() {
+        None
+    } else if deciding.is_empty() {
+        Some((words::TWINS_WITH, test(&all)?, all.clone()))
+    } else {
+        Some((words::TWINS_WITHOUT, test(&[])?, Vec::new()))
+    };
+    let accounts = account_answers(&prepared, &main, &questions, params)?;
+    let references = reference_findings(&prepared, &betas(&all, &main, other.as_ref()), params)?;
+    let placebos = placebo_findings(&prepared, &deciding, params)?;
+    let facts = Facts {
+        n_pairs: main.n,
+        pairs_needed: pairs_needed(questions.alpha, prepared.k_min),
+        alpha: questions.alpha.value(),
+        decide: params.decide,
+        coin: prepared.coin,
+        coin_evidence: context.coin_evidence,
+        plan: context.plan,
+        pooled: pooled_fact(&main, &questions, params)?,
+        accounts: combined_fact(&accounts, &prepared, &questions, params),
+        together: accounts.together(params),
+        doubts: doubts(&references, &placebos, questions.alpha),
+        min_detectable_effect: main.test.min_detectable_effect,
+        target_effect: params.target_effect,
+        partial: context.partial,
+    };
+    let decision = verdict::decide(&facts);
+    let describe = Describe { prepared: &prepared, context, params };
+    let mut findings = vec![describe.finding(words::TWINS, &main, true, &deciding)];
+    if let Some((name, run, used)) = &other {
+        findings.push(describe.finding(name, run, false, used));
+    }
+    if !questions.tested.is_empty() {
+        findings.push(describe.combination(&accounts, &questions));
+    }
+    let account_list = describe.accounts(&accounts, &questions, decision.verdict);
+    let series = series(&main, &account_list, &questions, params)?;
+    let result = AuditResult {
+        schema: RESULT_SCHEMA.to_owned(),
+        verdict: decision.verdict,
+        sentence: sentence(&facts, decision),
+        alpha: params.alpha,
+        alpha_split: params.split(!questions.tested.is_empty()),
+        decide: params.decide,
+        seed: params.seed,
+        grade: Grade {
+            coin: prepared.coin,
+            coin_evidence: context.coin_evidence,
+            plan: context.plan,
+            placebos,
+        },
+        n_pairs: main.n,
+        n_set_aside: context.n_set_aside(),
+        references,
+        findings,
+        accounts: account_list,
+        partial: context.partial,
+    };
+    Ok(Evaluation { result, series })
+}
+
+/// Which accounts are tested and how alpha is split: functions of numbers of units only.
+///
+/// An account with fewer units than any test needs at the whole of alpha can't be named by
+/// anything and isn't tested; its units count in the pool.
+pub(crate) fn questions(
+    prepared: &Prepared,
+    context: &AuditContext,
+    params: &AuditParams,
+) -> Result<Questions, AuditError> {
+    let alpha = Alpha::new(params.spent_alpha())?;
+    let tested_from = pairs_needed(alpha, prepared.k_min);
+    let tested: Vec<usize> = prepared
+        .planned_units
+        .iter()
+        .enumerate()
+        .filter(|(_, n)| **n >= tested_from)
+        .map(|(i, _)| i)
+        .collect();
+    let split = AlphaSplit::new(params::POOLED_SHARE)?;
+    let shared = prepared.shared_coins || context.unopened_leaves > 0;
+    let coins = if shared { Coins::Shared } else { Coins::Disjoint };
+    let mut questions = Questions { alpha, tested, tested_from, pairs_needed: 0, split, coins };
+    questions.pairs_needed = account_stats::pairs_needed(
+        questions.tested.len(),
+        prepared.k_min,
+        &accounts_params(&questions, params),
+    );
+    Ok(questions)
+}
+
+/// The references of the deciding finding: all of them if each is older than the coins, by
+/// ledger or declaration; none otherwise, since one that saw the withheld side convicts.
+pub(crate) fn deciding_references(prepared: &Prepared) -> Vec<usize> {
+    if prepared.references.iter().any(|r| r.predates == Predates::Unknown) {
+        return Vec::new();
+    }
+    prepared.references.iter().map(|r| r.column.index).collect()
+}
+
+/// A pooled run: the fixed-n test and the e-process over the same units.
+pub(crate) struct PooledRun {
+    /// Units, adverse ones included.
+    pub n: usize,
+    pub test: PooledTest,
+    pub moment: Moment,
+    /// The declared rule stopped the e-process by looking at the data.
+    pub stopped: bool,
+    pub e_path: Vec<f64>,
+    /// Adverse sets, in front of all others, one for each leaf that was not opened.
+    pub n_adverse: usize,
+}
+
+fn pooled(
+    prepared: &Prepared,
+    references: &[usize],
+    context: &AuditContext,
+    params: &AuditParams,
+    questions: &Questions,
+) -> Result<PooledRun, AuditError> {
+    let own = select(&prepared.sets, Subject::Suspect, references)?;
+    let sets = with_adverse(&own, context.unopened_leaves)?;
+    let n_adverse = sets.len() - own.len();
+    let adverse: Vec<ScoreSet> = sets.iter().take(n_adverse).cloned().collect();
+    let replayed = replay(prepared, references, &adverse, questions, params)?;
+    Ok(PooledRun {
+        n: sets.len(),
+        test: pooled_test(&sets, questions.pooled_alpha()?, params)?,
+        moment: replayed.moment,
+        stopped: replayed.stopped,
+        e_path: replayed.path,
+        n_adverse,
+    })
+}
+
+/// The slope of each reference, from whichever run used them all.
+fn betas(
+    all: &[usize],
+    main: &PooledRun,
+    other: Option<&(&'static str, PooledRun, Vec<usize>)>,
+) -> Vec<f64> {
+    [Some(main), other.map(|(_, run, _)| run)]
+        .into_iter()
+        .flatten()
+        .map(|run| run.test.beta.clone())
+        .find(|beta| beta.len() == all.len())
+        .unwrap_or_default()
+}
+
+fn pooled_fact(
+    main: &PooledRun,
+    questions: &Questions,
+    params: &AuditParams,
+) -> Result<Pooled, AuditError> {
+    let share = questions.pooled_alpha()?;
+    let (log10, alone) = match params.decide {
+        Decide::P => (main.test.p.log10(), main.test.p.ln() <= share.ln()),
+        Decide::E => (main.moment.pooled.log10(), main.moment.pooled.ln() >= -share.ln()),
+    };
+    Ok(Pooled { log10, share: share.value(), rejected: alone })
+}
+
+fn combined_fact(
+    accounts: &AccountAnswers,
+    prepared: &Prepared,
+    questions: &Questions,
+    params: &AuditParams,
+) -> Option<Combined> {
+    let share = questions.accounts_alpha()?;
+    let (log10, rejected) = match params.decide {
+        Decide::P => accounts.p.as_ref().map(|d| (d.combination.log10(), d.accounts_spoke)),
+        Decide::E => accounts.e.as_ref().map(|d| (d.combination.log10(), d.accounts_spoke)),
+    }?;
+    let named = questions
+        .tested
+        .iter()
+        .zip(accounts.named(params))
+        .filter(|(_, named)| *named)
+        .filter_map(|(account, _)| prepared.accounts.get(*account).cloned())
+        .collect();
+    Some(Combined { log10, share, rejected, n_tested: questions.tested.len(), named })
+}
+
+fn series(
+    main: &PooledRun,
+    accounts: &[AccountFinding],
+    questions: &Questions,
+    params: &AuditParams,
+) -> Result<Series, AuditError> {
+    let threshold = -questions.pooled_alpha()?.ln() / std::f64::consts::LN_10;
+    Ok(Series {
+        x: main.test.x.clone(),
+        e_crossing: main.e_path.iter().position(|e| *e >= threshold).map(|i| i + 1),
+        e_path: main.e_path.clone(),
+        e_threshold: threshold,
+        power: main.test.power.clone(),
+        accounts: AccountAnswers::points(accounts, params),
+        account_threshold: (!questions.tested.is_empty())
+            .then(|| (questions.tested.len() as f64 / questions.alpha.value()).log10()),
+    })
+}
+
+/// Puts answers into the words and fields of the JSON.
+struct Describe<'a> {
+    prepared: &'a Prepared,
+    context: &'a AuditContext,
+    params: &'a AuditParams,
+}
+
+impl Describe<'_> {
+    fn finding(&self, name: &str, run: &PooledRun, decides: bool, used: &[usize]) -> Finding {
+        let about = self.about(decides, used);
+        let evidence = self.prepared.coin > Coin::None;
+        // At a stop that looked at the data a fixed-n p-value isn't one.
+        let p = (evidence && !run.stopped).then_some(run.test.p);
+        let e = evidence.then_some(run.moment.pooled);
+        let mut assumptions = words::assumptions(&about);
+        if run.stopped {
+            assumptions.push(format!(
+                "the e-process stopped after {} units by its declared rule, so no fixed-n p-value \
+                 is given",
+                run.moment.n
+            ));
+        }
+        Finding {
+            test: name.to_owned(),
+            null: words::null(used.len()),
+            n: if run.stopped { run.moment.n } else { run.n },
+            statistic: finite_or_zero(run.test.z),
+            p_value: p.map(stillwatch_stats::PValue::value),
+            log10_p_value: p.map(|p| p.log10()).filter(|v| v.is_finite()),
+            e_value: e.map(EValue::value).filter(|v| v.is_finite()),
+            log10_e_value: e.map(EValue::log10).filter(|v| v.is_finite()),
+            effect: run.test.effect.map(|(estimate, ci95)| Effect {
+                estimate,
+                unit: "standard deviations of a pair's preference".to_owned(),
+                ci95,
+            }),
+            min_detectable_effect: run.test.min_detectable_effect,
+            assumptions,
+            cannot_say: words::cannot_say(&about),
+        }
+    }
+
+    fn combination(&self, accounts: &AccountAnswers, questions: &Questions) -> Finding {
+        let evidence = self.prepared.coin > Coin::None;
+        let p = accounts.p.as_ref().filter(|_| evidence).map(|d| d.combination);
+        let e = accounts.e.as_ref().filter(|_| evidence).map(|d| d.combination);
+        let decided = match self.params.decide {
+            Decide::P => accounts.p.as_ref().map(|d| -d.combination.log10()),
+            Decide::E => accounts.e.as_ref().map(|d| d.combination.log10()),
+        };
+        let about = self.about(true, &[]);
+        let mut cannot_say = words::cannot_say(&about);
+        cannot_say.push(
+            "that an account that isn't named took nothing: its pairs may have been too few"
+                .to_owned(),
+        );
+        if !accounts.unfinished.is_empty() {
+            cannot_say.push(format!(
+                "anything final about accounts that were unfinished when the run stopped: {}",
+                crate::format::list(&accounts.unfinished, 12)
+            ));
+        }
+        let mut assumptions = words::assumptions(&about);
+        assumptions.push(format!(
+            "{} accounts with at least {} units each are tested; smaller ones count in the pool \
+             only, a choice that looks at numbers of units alone",
+            questions.tested.len(),
+            questions.tested_from
+        ));
+        assumptions.push(match questions.coins {
+            Coins::Shared => {
+                "some coins count in several accounts: nothing is assumed of how their answers \
+                 depend on each other"
+            }
+            Coins::Disjoint => {
+                "no coin counts in two accounts: under the null their answers are independent"
+            }
+        }
+        .to_owned());
+        Finding {
+            test: words::ACCOUNTS.to_owned(),
+            null: words::ACCOUNTS_NULL.to_owned(),
+            n: accounts.n_units,
+            statistic: finite_or_zero(decided.unwrap_or(0.0)),
+            p_value: p.map(stillwatch_stats::PValue::value),
+            log10_p_value: p.map(|p| p.log10()).filter(|v| v.is_finite()),
+            e_value: e.map(EValue::value).filter(|v| v.is_finite()),
+            log10_e_value: e.map(EValue::log10).filter(|v| v.is_finite()),
+            effect: None,
+            min_detectable_effect: None,
+            assumptions,
+            cannot_say,
+        }
+    }
+
+    fn accounts(
+        &self,
+        answers: &AccountAnswers,
+        questions: &Questions,
+        verdict: VerdictKind,
+    ) -> Vec<AccountFinding> {
+        let evidence = self.prepared.coin > Coin::None;
+        // Nobody is named by an audit that finds nothing or doubts the coin.
+        let found = matches!(verdict, VerdictKind::Established | VerdictKind::Indicated);
+        let named = answers.named(self.params);
+        self.prepared
+            .accounts
+            .iter()
+            .enumerate()
+            .map(|(index, account)| {
+                let at = questions.tested.binary_search(&index).ok();
+                let p = at.and_then(|i| answers.p_values.as_ref()?.get(i)).filter(|_| evidence);
+                let e = at.and_then(|i| answers.e_values.get(i)).filter(|_| evidence);
+                AccountFinding {
+                    account: account.clone(),
+                    n: answers.counts.get(index).copied().unwrap_or(0),
+                    p_value: p.map(|p| p.value()),
+                    log10_p_value: p.map(|p| p.log10()).filter(|v| v.is_finite()),
+                    e_value: e.map(|e| e.value()).filter(|v| v.is_finite()),
+                    log10_e_value: e.map(|e| e.log10()).filter(|v| v.is_finite()),
+                    pairs_needed: questions.pairs_needed,
+                    rejected: evidence
+                        && found
+                        && at.and_then(|i| named.get(i)).copied().unwrap_or(false),
+                }
+            })
+            .collect()
+    }
+
+    fn about(&self, decides: bool, used: &[usize]) -> About<'_> {
+        About {
+            context: self.context,
+            prepared: self.prepared,
+            decide: self.params.decide,
+            decides,
+            n_references: used.len(),
+            references_older: self
+                .prepared
+                .references
+                .iter()
+                .filter(|r| used.contains(&r.column.index))
+                .all(|r| r.predates != Predates::Unknown),
+        }
+    }
+}
+
+fn finite_or_zero(value: f64) -> f64 {
+    if value.is_finite() { value } else { 0.0 }
+}
