@@ -4,6 +4,7 @@
 //! to keep a bug that was found once from coming back. A violated assertion is a bug in a
 //! reader, never in its input.
 
+use crate::ledger::{Sha256Hash, check_entries};
 use crate::source::Limits;
 use crate::{read_exposures_from, read_scores_from, score_groups, units};
 use std::path::Path;
@@ -29,4 +30,11 @@ pub fn scores(bytes: &[u8]) {
     assert_eq!(table.check(), Ok(()), "what is read can be written");
     let members: usize = score_groups(&table).iter().map(Vec::len).sum();
     assert_eq!(members, table.rows.len(), "a partition");
+}
+
+/// Reads a ledger's entries; what passes is a tree, and passes again with the same root.
+pub fn ledger(bytes: &[u8]) {
+    let Ok((size, root)) = check_entries(bytes) else { return };
+    assert_eq!(check_entries(bytes).ok(), Some((size, root)), "the same bytes, the same root");
+    assert_eq!(size == 0, root == Sha256Hash::of(b""), "only nothing has the root of nothing");
 }

@@ -1,20 +1,30 @@
 //! Everything that generates or scores text, behind one trait.
 //!
-//! One string names any model ([`ModelSpec`]); [`open`](crate) gives a [`Model`]. This room
+//! One string names any model ([`ModelSpec`]); [`open()`] gives a [`Model`]. This room
 //! knows how to talk to models and nothing of why they are asked.
 
 mod budget;
+mod cache;
 pub mod decoder;
+mod hf;
+mod logprob;
 mod model;
+mod open;
 pub mod openai;
+mod sampler;
 mod secret;
 mod spec;
+mod template;
 
 pub use budget::{Budget, BudgetError, Meter, Prices, Spent};
+pub use cache::{ScoreCache, score_cached};
+pub use hf::HfModel;
 pub use model::{
     AccessLevel, Model, ModelError, ModelIdentity, SampleParams, SampleRequest, Sampled,
     ScoreRequest, Scored,
 };
+pub use open::{OpenOptions, open};
 pub use openai::{EndpointOptions, OpenAiModel, install_tls_provider};
 pub use secret::Secret;
 pub use spec::{ModelSpec, SpecError};
+pub use template::{ChatTemplate, PLAIN_TEMPLATE, TEMPLATE_DATE, TemplateError};

@@ -128,6 +128,9 @@ pub enum ModelError {
     /// A limit on requests, tokens or money was reached.
     #[error("budget spent: {0}")]
     Budget(String),
+    /// Scores can't be kept (disk full, no permission); nothing more is asked of the model.
+    #[error("{0}")]
+    Store(String),
 }
 
 /// Anything that generates or scores text. Results come in the order of the requests.

@@ -311,7 +311,7 @@ fn coins_of(n_units: usize, accounts: &[Vec<usize>]) -> Result<Coins, StatsError
 }
 
 /// Resamples over all accounts together that take a second or two.
-const RESAMPLES_TOTAL: f64 = 2e7;
+const RESAMPLES_TOTAL: f64 = 1e7;
 /// Resamples per account, as a multiple of one over the share of alpha that names it.
 const RESAMPLES_OVER_SHARE: f64 = 3.0;
 
@@ -320,7 +320,7 @@ fn resamples_per_account(n_accounts: usize, params: &AccountsParams) -> u32 {
     let n = n_accounts.max(1) as f64;
     let share = params.alpha.value() * params.split.accounts_share() / (2.0 * n);
     let wanted = (RESAMPLES_OVER_SHARE / share).min(RESAMPLES_TOTAL / n);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "2e7 at most")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1e7 at most")]
     let wanted = wanted as u32;
     wanted.max(params.test.n_resamples)
 }

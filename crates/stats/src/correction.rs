@@ -215,6 +215,12 @@ impl Columns {
 
     /// Root mean square of the residual over the set's K degrees of freedom, nats.
     fn residual_norm(&self, beta: &[f64]) -> f64 {
+        if let [half, _] = *self.suspect {
+            // A pair's residual is ± r: root mean square √2·|r|, without two allocations.
+            let explained = beta.iter().zip(&self.references);
+            let r = explained.fold(half, |r, (b, d)| r - b * d.first().copied().unwrap_or(0.0));
+            return r.abs() * std::f64::consts::SQRT_2;
+        }
         let r = self.residual(beta);
         (inner(&r, &r) / (r.len() - 1) as f64).sqrt()
     }
@@ -272,20 +278,22 @@ fn fit(columns: &[Columns], lengths: Option<&[f64]>, p: usize) -> Fit {
 }
 
 fn weighted_nnls(products: &[Vec<f64>], weight: &[f64], p: usize) -> Vec<f64> {
-    let mut gram = vec![vec![0.0; p]; p];
-    let mut rhs = vec![0.0; p];
+    let mut totals = vec![0.0; p * (p + 3) / 2];
     for (row, w) in products.iter().zip(weight) {
-        let mut at = row.iter();
-        for a in 0..p {
-            rhs[a] += w * at.next().copied().unwrap_or(0.0);
-            for b in 0..=a {
-                gram[a][b] += w * at.next().copied().unwrap_or(0.0);
-            }
+        for (total, product) in totals.iter_mut().zip(row) {
+            *total += w * product;
         }
     }
+    // Unpack the order of `products`: for each reference, its product with the suspect, then with
+    // every reference up to itself.
+    let mut gram = vec![vec![0.0; p]; p];
+    let mut rhs = vec![0.0; p];
+    let mut at = totals.into_iter();
     for a in 0..p {
-        for b in 0..a {
-            gram[b][a] = gram[a][b];
+        rhs[a] = at.next().unwrap_or(0.0);
+        for (b, value) in at.by_ref().take(a + 1).enumerate() {
+            gram[a][b] = value;
+            gram[b][a] = value;
         }
     }
     nnls(&gram, &rhs)
@@ -363,9 +371,17 @@ fn sorted_sum(mut values: Vec<f64>) -> f64 {
     values.iter().sum()
 }
 
+/// Mean of the two middle order statistics.
 fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_unstable_by(f64::total_cmp);
-    let upper = values.get(values.len() / 2)?;
-    let lower = values.get((values.len() - 1) / 2)?;
-    Some(f64::midpoint(*lower, *upper))
+    let n = values.len();
+    if n == 0 {
+        return None;
+    }
+    let (below, upper, _) = values.select_nth_unstable_by(n / 2, f64::total_cmp);
+    let upper = *upper;
+    if n % 2 == 1 {
+        return Some(upper);
+    }
+    let lower = below.iter().copied().max_by(f64::total_cmp).unwrap_or(upper);
+    Some(f64::midpoint(lower, upper))
 }

@@ -35,11 +35,12 @@ impl Default for EProcessParams {
 /// ```
 ///
 /// (for a pair: `1 + tanh(λ v_0)`); the e-value is the mean wealth over a fixed grid of (λ, ψ).
+/// Slopes are ridge regressions with non-negative coefficients on within-set-centred scores.
 ///
 /// **Null**: given the past (all earlier sets with their coins) and set t as an unordered set
 /// of texts with their scores, each of its K + 1 texts was released with probability
-/// 1 / (K + 1). **Proof**: slopes β_t come from unordered earlier sets, scale_t from those and
-/// set t unordered, λ and ψ are constants; so given past and unordered set t the numbers
+/// 1 / (K + 1). **Proof**: slopes β_t and scale_t are functions of the earlier sets and set t, all
+/// unordered, λ and ψ are constants; so given past and unordered set t the numbers
 /// `e^{λ v_j}` are fixed up to which is the released one, and
 /// `E[e_t | past, unordered t] = Σ_i 1/(K+1) · (K+1) e^{λ v_i} / Σ_j e^{λ v_j} = 1`. Each bet's
 /// wealth, hence their mean, is a non-negative martingale that starts at 1: `E[e] ≤ 1` at every
@@ -52,7 +53,7 @@ pub struct EProcess {
     params: EProcessParams,
     predictor: Option<(usize, Predictor)>,
     wealth: Wealth,
-    ln_maximum: f64,
+    records: Records,
     path: Vec<f64>,
     n: usize,
     set: Unordered,
@@ -67,7 +68,7 @@ impl EProcess {
             params,
             predictor: None,
             wealth: Wealth::new(),
-            ln_maximum: 0.0,
+            records: Records::default(),
             path: Vec::new(),
             n: 0,
             set: Unordered::default(),
@@ -98,7 +99,7 @@ impl EProcess {
         self.wealth.settle(&self.z, self.released);
         self.n += 1;
         let ln = self.wealth.ln();
-        self.ln_maximum = self.ln_maximum.max(ln);
+        self.records.see(self.n, ln);
         if self.params.keep_path {
             self.path.push(ln);
         }
@@ -113,7 +114,7 @@ impl EProcess {
     /// The largest e-value so far, at least 1. **Not an e-value**: by Ville's inequality
     /// `min(1, 1/maximum)` is a p-value at any time.
     pub fn maximum(&self) -> EValue {
-        EValue::from_ln(self.ln_maximum)
+        EValue::from_ln(self.records.ln_maximum())
     }
 
     /// Sets settled.
@@ -126,9 +127,9 @@ impl EProcess {
         &self.path
     }
 
-    /// After how many sets the e-value first reached `1/alpha`; needs the path.
+    /// After how many sets the e-value first reached `1/alpha`.
     pub fn first_crossing(&self, alpha: Alpha) -> Option<usize> {
-        self.path.iter().position(|ln| *ln >= -alpha.ln()).map(|index| index + 1)
+        self.records.first_at_least(-alpha.ln())
     }
 
     /// Standardised scores of the last set, in an order blind to the coin, and the released
@@ -143,5 +144,30 @@ impl EProcess {
             .as_ref()
             .and_then(|(n, predictor)| predictor.slopes().get(..*n))
             .unwrap_or_default()
+    }
+}
+
+/// Each new maximum of an e-process and when it was reached.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Records {
+    /// Sets settled, natural logarithm of the e-value; both ascending.
+    reached: Vec<(usize, f64)>,
+}
+
+impl Records {
+    pub(crate) fn see(&mut self, n: usize, ln: f64) {
+        if ln > self.ln_maximum() {
+            self.reached.push((n, ln));
+        }
+    }
+
+    /// At least 0, the start.
+    pub(crate) fn ln_maximum(&self) -> f64 {
+        self.reached.last().map_or(0.0, |(_, ln)| *ln)
+    }
+
+    pub(crate) fn first_at_least(&self, threshold: f64) -> Option<usize> {
+        let at = self.reached.partition_point(|(_, ln)| *ln < threshold);
+        self.reached.get(at).map(|(n, _)| *n)
     }
 }

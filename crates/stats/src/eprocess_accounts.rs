@@ -4,7 +4,7 @@
 //! is in [`crate::accounts`].
 
 use crate::accounts::{AlphaSplit, Coins, Decision, decide_e};
-use crate::eprocess::{EProcess, EProcessParams};
+use crate::eprocess::{EProcess, EProcessParams, Records};
 use crate::eprocess_bets::Wealth;
 use crate::multiplicity::{ln_add, ln_sum, mean_e};
 use crate::{Alpha, EValue, ScoreSet, StatsError};
@@ -31,7 +31,7 @@ pub struct AccountsEProcess {
     split: AlphaSplit,
     /// ln Π_a (1 − ε + ε e_a) for each ε.
     products: Vec<(f64, f64)>,
-    ln_maximum: f64,
+    records: Records,
     keep_path: bool,
     path: Vec<f64>,
 }
@@ -53,7 +53,7 @@ impl AccountsEProcess {
             coins,
             split,
             products,
-            ln_maximum: 0.0,
+            records: Records::default(),
             keep_path: params.keep_path,
             path: Vec::new(),
         }
@@ -93,7 +93,7 @@ impl AccountsEProcess {
             }
         }
         let overall = self.overall();
-        self.ln_maximum = self.ln_maximum.max(overall.ln());
+        self.records.see(self.pooled.n(), overall.ln());
         if self.keep_path {
             self.path.push(overall.ln());
         }
@@ -143,7 +143,7 @@ impl AccountsEProcess {
 
     /// The largest overall e-value so far. **Not an e-value**; see [`EProcess::maximum`].
     pub fn maximum(&self) -> EValue {
-        EValue::from_ln(self.ln_maximum)
+        EValue::from_ln(self.records.ln_maximum())
     }
 
     /// Natural logarithm of the overall e-value after each set; empty unless kept.
@@ -151,9 +151,9 @@ impl AccountsEProcess {
         &self.path
     }
 
-    /// After how many sets the overall e-value first reached `1/alpha`; needs the path.
+    /// After how many sets the overall e-value first reached `1/alpha`.
     pub fn first_crossing(&self, alpha: Alpha) -> Option<usize> {
-        self.path.iter().position(|ln| *ln >= -alpha.ln()).map(|index| index + 1)
+        self.records.first_at_least(-alpha.ln())
     }
 
     /// Verdict and names at this stopping time.

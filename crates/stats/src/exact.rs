@@ -4,19 +4,17 @@
 //! The two-sided version of each is twice the smaller one-sided p-value. Which of them decides an
 //! audit is `primary`'s business: whoever takes the smallest of these cheats.
 
-use crate::cgf::Rows;
 use crate::correction::Unit;
 use crate::lattice;
+use crate::rows::Rows;
 use crate::types::PValue;
 use statrs::function::gamma::ln_gamma;
 use std::f64::consts::LN_2;
 
-/// Most units for which the signed-rank distribution is computed exactly; beyond, its Chernoff
-/// bound, which is never anti-conservative. Exact cost grows as n^2.5: seconds at 5,000.
-pub const SIGNED_RANK_EXACT_UNITS_MAX: usize = 5_000;
-/// Most sets of more than two texts for which the sum of within-set ranks is exact; beyond,
-/// Chernoff's bound. Pairs are binomial at any number.
-pub const RANK_SUM_EXACT_UNITS_MAX: usize = 50_000;
+/// Most work (see `lattice::work`) for an exact distribution: that of signed ranks of 5,000 pairs,
+/// some seconds. Work grows as n^2.5; beyond this, Chernoff's bound, which is never
+/// anti-conservative.
+const EXACT_WORK_MAX: f64 = 3e10;
 
 /// What the signed-rank test does with differences of exactly 0, which carry no sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,8 +47,8 @@ pub fn sign_test(x: &[f64]) -> PValue {
 /// Null: given the magnitudes, the signs of the differences that aren't 0 are independent fair
 /// coins. Proof: the ranks are functions of the magnitudes, so the sum of signed ranks has the
 /// distribution of `Σ ± R_i` with fair signs, whatever the ties (Wilcoxon 1945; conditional on the
-/// mid-ranks, which twice over are integers). Exact to n = 5,000 ([`SIGNED_RANK_EXACT_UNITS_MAX`]),
-/// beyond that Chernoff's bound on the same sum.
+/// mid-ranks, which twice over are integers). Exact to n = 5,000, beyond that
+/// Chernoff's bound on the same sum.
 /// An input that isn't finite gives 1.
 pub fn signed_rank(x: &[f64], zeros: Zeros) -> PValue {
     if !x.iter().all(|v| v.is_finite()) {
@@ -67,8 +65,8 @@ pub fn signed_rank(x: &[f64], zeros: Zeros) -> PValue {
         .filter(|(_, v)| **v != 0.0)
         .map(|(r, v)| if *v > 0.0 { *r } else { -r })
         .collect();
-    let rows: Vec<Vec<i64>> = signed.iter().map(|r| vec![r.abs(), -r.abs()]).collect();
-    integer_tail(&rows, signed.iter().sum(), SIGNED_RANK_EXACT_UNITS_MAX)
+    let rows: Rows<i64> = signed.iter().map(|r| vec![*r, -r]).collect();
+    integer_tail(&rows, &vec![0; rows.len()], EXACT_WORK_MAX)
 }
 
 /// Exact p-value of one set: the share of its texts that score at least as high as the released
@@ -87,10 +85,10 @@ pub fn exact_rank(unit: &Unit) -> PValue {
 ///
 /// Null: each set's released text is a uniform draw from the set, independently. Proof: given the
 /// unordered sets, each mid-rank is a uniform draw from a known list; the sum's distribution is
-/// their convolution.
+/// their convolution. Beyond some 10^5 sets of K > 1, Chernoff's bound.
 pub fn rank_sum(units: &[Unit]) -> PValue {
-    let rows: Vec<Vec<i64>> = units.iter().map(|u| centred_ranks(u.scores())).collect();
-    integer_tail(&rows, released_sum(&rows), RANK_SUM_EXACT_UNITS_MAX)
+    let rows: Rows<i64> = units.iter().map(|u| centred_ranks(u.scores())).collect();
+    integer_tail(&rows, &vec![0; rows.len()], EXACT_WORK_MAX)
 }
 
 /// Quade's statistic: within-set ranks weighted by the rank of the set's spread over its scale,
@@ -98,11 +96,11 @@ pub fn rank_sum(units: &[Unit]) -> PValue {
 ///
 /// Null: each set's released text is a uniform draw from the set, independently. Proof: the
 /// weights are functions of the unordered sets (Quade 1979), so the sum is one draw from each of
-/// n known lists of integers. Exact to [`SIGNED_RANK_EXACT_UNITS_MAX`] sets, beyond that
-/// Chernoff's bound.
+/// n known lists of integers. Exact to 5,000 pairs or 1,500 sets of K = 8, beyond that Chernoff's
+/// bound.
 pub fn quade(units: &[Unit]) -> PValue {
     let rows = quade_scores(units);
-    integer_tail(&rows, released_sum(&rows), SIGNED_RANK_EXACT_UNITS_MAX)
+    integer_tail(&rows, &vec![0; rows.len()], EXACT_WORK_MAX)
 }
 
 /// Chernoff's bound on the sum of scaled scores of the released texts, one-sided: for pairs
@@ -112,13 +110,7 @@ pub fn quade(units: &[Unit]) -> PValue {
 /// inequality on `e^{tS}`, whose expectation given the unordered sets is the product. Not exact
 /// but never too small, and it needs no normal limit and no resampling.
 pub fn chernoff(units: &[Unit]) -> PValue {
-    let mut rows = Rows::default();
-    let mut observed = 0.0;
-    for unit in units {
-        rows.push(unit.scores().iter().map(|s| s / unit.scale()));
-        observed += unit.scores().first().map_or(0.0, |s| s / unit.scale());
-    }
-    PValue::from_ln(rows.chernoff_ln(observed))
+    PValue::from_ln(scaled_scores(units).chernoff_ln(&vec![0; units.len()]))
 }
 
 /// ln P(X ≥ k) for X binomial(n, 1/2), never below the truth by more than rounding.
@@ -147,26 +139,37 @@ pub(crate) fn ln_binomial_tail(n: usize, k: usize) -> f64 {
     (ln_choose - total * LN_2 + f64::ln(sum) + rounding).min(0.0)
 }
 
-/// Exact tail of the sum up to `exact_max` rows, Chernoff's bound beyond.
-pub(crate) fn integer_tail(rows: &[Vec<i64>], observed: i64, exact_max: usize) -> PValue {
-    if rows.len() <= exact_max || rows.iter().all(|r| r.len() == 2 && r[0].abs() <= 1) {
-        return PValue::from_ln(lattice::tail_ln(rows, observed));
+/// P(sum ≥ that of the `chosen` texts): exact where that takes at most `work_max`, and for pairs
+/// of ±1 at any number; Chernoff's bound beyond.
+pub(crate) fn integer_tail(rows: &Rows<i64>, chosen: &[usize], work_max: f64) -> PValue {
+    let signs = || rows.iter().all(|r| matches!(r, [-1, 1] | [1, -1] | [0, 0]));
+    if lattice::work(rows) <= work_max || signs() {
+        return PValue::from_ln(lattice::tail_ln(rows, rows.chosen(chosen).sum()));
     }
-    let mut real = Rows::default();
-    for row in rows {
-        real.push(row.iter().map(|v| *v as f64));
+    PValue::from_ln(rows.map(|v| *v as f64).chernoff_ln(chosen))
+}
+
+/// Scores over scale.
+pub(crate) fn scaled_scores(units: &[Unit]) -> Rows<f64> {
+    let mut rows = Rows::default();
+    for unit in units {
+        rows.push(unit.scores().iter().map(|s| s / unit.scale()));
     }
-    PValue::from_ln(real.chernoff_ln(observed as f64))
+    rows
 }
 
 /// Twice the within-set mid-ranks, centred at 0: K + 2 less than twice each rank from 1 to K + 1.
 pub(crate) fn centred_ranks(scores: &[f64]) -> Vec<i64> {
+    if let [a, b] = scores {
+        let order = i64::from(a > b) - i64::from(a < b);
+        return vec![order, -order];
+    }
     let centre = i64::try_from(scores.len()).unwrap_or(i64::MAX - 1) + 1;
     doubled_midranks(scores).iter().map(|r| r - centre).collect()
 }
 
 /// Within-set centred ranks times twice the mid-rank of the set's spread over its scale.
-pub(crate) fn quade_scores(units: &[Unit]) -> Vec<Vec<i64>> {
+pub(crate) fn quade_scores(units: &[Unit]) -> Rows<i64> {
     let spread: Vec<f64> = units.iter().map(relative_spread).collect();
     units
         .iter()
@@ -181,26 +184,21 @@ pub(crate) fn relative_spread(unit: &Unit) -> f64 {
     (high - low) / unit.scale()
 }
 
-fn released_sum(rows: &[Vec<i64>]) -> i64 {
-    rows.iter().filter_map(|r| r.first()).sum()
-}
-
 /// Twice the mid-rank of each value, 2 for the smallest of distinct ones; equal values share the
 /// mean of their ranks.
 pub(crate) fn doubled_midranks(values: &[f64]) -> Vec<i64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_unstable_by(|a, b| values[*a].total_cmp(&values[*b]));
+    let mut order: Vec<(f64, usize)> = values.iter().copied().zip(0..).collect();
+    order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     let mut ranks = vec![0; values.len()];
     let mut from = 0;
-    while from < order.len() {
-        let value = values[order[from]];
-        let run = order[from..].iter().take_while(|i| values[**i] <= value).count().max(1);
+    // -0.0 sorts before 0.0 but equals it, so runs are found by comparison.
+    for run in order.chunk_by(|a, b| a.0 >= b.0) {
         // Ranks from+1 ..= from+run: twice their mean is 2·from + run + 1.
-        let doubled = i64::try_from(2 * from + run + 1).unwrap_or(i64::MAX);
-        for i in &order[from..from + run] {
+        let doubled = i64::try_from(2 * from + run.len() + 1).unwrap_or(i64::MAX);
+        for (_, i) in run {
             ranks[*i] = doubled;
         }
-        from += run;
+        from += run.len();
     }
     ranks
 }

@@ -7,19 +7,33 @@
 //! the result, so that the answer is never below the true probability, and above it by a relative
 //! 1e-12 or so. Which integers to sum is the caller's business.
 
-use crate::cgf::Rows;
 use crate::exact::ln_binomial_tail;
+use crate::rows::Rows;
 
 /// Probability that may fall out of the window on each side over the whole programme.
 const DROPPED_MAX: f64 = 1e-15;
+
+/// Additions that [`tail_ln`] takes, roughly and before division by a common step: entries times
+/// the window's width, which grows towards ± 8.5 standard deviations of the sum.
+pub(crate) fn work(rows: &Rows<i64>) -> f64 {
+    let variance: f64 = rows
+        .iter()
+        .map(|row| {
+            let n = row.len() as f64;
+            let mean = row.iter().sum::<i64>() as f64 / n;
+            row.iter().map(|v| (*v as f64 - mean).powi(2)).sum::<f64>() / n
+        })
+        .sum();
+    0.4 * rows.values().len() as f64 * 17.0 * variance.sqrt()
+}
 
 /// ln P(Σ_i a_i ≥ `observed`), where a_i is drawn uniformly from row i, independently.
 ///
 /// Proof idea: with weights `w_ij ∝ e^{t a_ij}`, P(S ≥ s) = M(t) · E_t[e^{−tS}; S ≥ s], for every
 /// t (change of measure); the expectation is summed term by term over the lattice, and a path that
 /// was dropped from the window adds at most its weight times e^{−ts}.
-pub(crate) fn tail_ln(rows: &[Vec<i64>], observed: i64) -> f64 {
-    // Shift every row to start at 0 and divide by the common step.
+pub(crate) fn tail_ln(rows: &Rows<i64>, observed: i64) -> f64 {
+    // Shift every row to start at 0, leave out constant ones and divide by the common step.
     let low: i64 = rows.iter().filter_map(|r| r.iter().min()).sum();
     let mut shifts: Vec<Vec<i64>> = rows
         .iter()
@@ -46,10 +60,7 @@ pub(crate) fn tail_ln(rows: &[Vec<i64>], observed: i64) -> f64 {
     }
     // Small spreads first keep the window small for longest.
     shifts.sort_unstable_by_key(|r| r.iter().max().copied());
-    let mut moments = Rows::default();
-    for row in &shifts {
-        moments.push(row.iter().map(|v| *v as f64));
-    }
+    let moments: Rows<f64> = shifts.iter().map(|r| r.iter().map(|v| *v as f64).collect()).collect();
     let maximum: i64 = shifts.iter().filter_map(|r| r.iter().max()).sum();
     if target > maximum {
         return f64::NEG_INFINITY;
@@ -57,7 +68,7 @@ pub(crate) fn tail_ln(rows: &[Vec<i64>], observed: i64) -> f64 {
     if target == maximum {
         return moments.ln_probability_of_maximum();
     }
-    let (t, ln_bound) = moments.minimise(target as f64);
+    let (t, ln_bound) = moments.minimise(target as f64, 0.0);
     let window = convolve(&shifts, t);
     let mut inside = window.dropped;
     for (s, mass) in (window.first..).zip(&window.mass) {

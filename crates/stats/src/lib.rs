@@ -23,6 +23,7 @@ mod permutation;
 mod power;
 mod primary;
 mod resample;
+mod rows;
 mod statistic;
 mod types;
 
@@ -32,17 +33,14 @@ pub use conformal::conformal_rank;
 pub use effect::{Effect, Estimate, effect};
 pub use eprocess::{EProcess, EProcessParams};
 pub use eprocess_accounts::AccountsEProcess;
-pub use eprocess_power::min_detectable_effect_e;
+pub use eprocess_power::{min_detectable_effect_e, min_detectable_effect_e_of_sets};
 pub use multiplicity::{
     bonferroni, e_bh, e_holm, e_holm_adjusted, holm, holm_adjusted, mean_e, product_e, simes,
     weighted_mean_e,
 };
 
 pub use correction::{Corrected, Unit, correct, merge_coin};
-pub use exact::{
-    RANK_SUM_EXACT_UNITS_MAX, SIGNED_RANK_EXACT_UNITS_MAX, Zeros, chernoff, exact_rank, quade,
-    rank_sum, sign_test, signed_rank,
-};
+pub use exact::{Zeros, chernoff, exact_rank, quade, rank_sum, sign_test, signed_rank};
 pub use permutation::permuted_mean;
 pub use power::{min_detectable_effect, pairs_needed, power_curve};
 pub use primary::{

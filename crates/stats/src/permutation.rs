@@ -20,7 +20,7 @@ pub fn permuted_mean(units: &[Unit], params: &TestParams) -> PValue {
     let (unordered, orientation) = split(units);
     let statistic = Statistic::new(unordered.sorted(), Tail::Released);
     let tables = Tables::of(&statistic.scores);
-    let [observed, ..] = statistic.scores.sums(orientation.released());
+    let [observed, ..] = statistic.sums(orientation.released());
     let mut rng = ChaCha8Rng::seed_from_u64(params.seed);
     let reached = (0..params.n_resamples).filter(|_| tables.draw(&mut rng)[0] >= observed).count();
     PValue::new((1 + reached) as f64 / (1.0 + f64::from(params.n_resamples)))

@@ -206,7 +206,7 @@ impl Bench {
         }
         if let Some(curves) = &critical.curves {
             let statistic = Statistic::new(&units, Tail::Released);
-            let z = statistic.directed(&statistic.scores.sums(&released));
+            let z = statistic.directed(&statistic.sums(&released));
             return curves.best(&z) > critical.value;
         }
         if self.enumerated() {

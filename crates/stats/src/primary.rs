@@ -252,7 +252,7 @@ impl NullDistribution {
     }
 
     fn report(&self, released: &[usize]) -> TwinsTest {
-        let components = self.statistic.standardised(&self.statistic.scores.sums(released));
+        let components = self.statistic.standardised(&self.statistic.sums(released));
         let statistic = self.best(released);
         let (joint, reached) = self.joint(statistic);
         let (closed, inside) = self.closed_form.p_value(released, self.tail);
@@ -276,7 +276,7 @@ impl NullDistribution {
 
     /// The primary statistic where unit i released text `released[i]`.
     fn best(&self, released: &[usize]) -> f64 {
-        self.curves.best(&self.statistic.directed(&self.statistic.scores.sums(released)))
+        self.curves.best(&self.statistic.directed(&self.statistic.sums(released)))
     }
 
     /// Joint p-value of a statistic, and how many draws reach it.

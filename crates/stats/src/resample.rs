@@ -5,6 +5,7 @@
 //! held in f64 below 2^53: sums are exact, equal labellings give equal sums to the last bit, and
 //! ties are ties. What the sums mean is the caller's business.
 
+use crate::rows::Rows;
 use rand::{Rng, RngCore};
 use rand_chacha::ChaCha8Rng;
 
@@ -17,37 +18,15 @@ const LARGE_UNITS_MIN: usize = 20_000;
 const LARGE_OUTCOMES_MAX: usize = 16;
 
 /// Integer scores of every text of every coin, `C` statistics at once.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Scores<const C: usize> {
-    values: Vec<[f64; C]>,
-    ends: Vec<usize>,
-}
+pub(crate) type Scores<const C: usize> = Rows<[f64; C]>;
 
-impl<const C: usize> Scores<C> {
-    pub(crate) fn push(&mut self, row: impl IntoIterator<Item = [f64; C]>) {
-        self.values.extend(row);
-        self.ends.push(self.values.len());
+/// The sums where coin i released text `chosen[i]`.
+pub(crate) fn sums<const C: usize>(scores: &Scores<C>, chosen: &[usize]) -> [f64; C] {
+    let mut out = [0.0; C];
+    for score in scores.chosen(chosen) {
+        add(&mut out, &score);
     }
-
-    pub(crate) fn rows(&self) -> impl Iterator<Item = &[[f64; C]]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).filter_map(|(from, to)| self.values.get(from..*to))
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// The sums where coin i released text `chosen[i]`.
-    pub(crate) fn sums(&self, chosen: &[usize]) -> [f64; C] {
-        let mut out = [0.0; C];
-        for (row, at) in self.rows().zip(chosen) {
-            if let Some(score) = row.get(*at) {
-                add(&mut out, score);
-            }
-        }
-        out
-    }
+    out
 }
 
 /// Tables of partial sums.
@@ -65,7 +44,10 @@ impl<const C: usize> Tables<C> {
             if scores.len() > LARGE_UNITS_MIN { LARGE_OUTCOMES_MAX } else { GROUP_OUTCOMES_MAX };
         let mut out = Self { bytes: Vec::new(), others: Vec::new() };
         let mut group: Vec<[f64; C]> = vec![[0.0; C]];
-        for row in scores.rows() {
+        for row in scores.iter() {
+            if row.iter().flatten().all(|v| *v == 0.0) {
+                continue; // a coin that decides nothing
+            }
             if group.len() > 1 && group.len() * row.len() > outcomes_max {
                 out.close(std::mem::replace(&mut group, vec![[0.0; C]]));
             }

@@ -5,7 +5,7 @@
 
 use crate::correction::Unit;
 use crate::exact::{centred_ranks, doubled_midranks, relative_spread};
-use crate::resample::Scores;
+use crate::resample::{Scores, sums};
 
 /// Number of sums.
 pub(crate) const N_COMPONENTS: usize = 4;
@@ -78,7 +78,7 @@ impl Statistic {
             }));
         }
         let (mut mean, mut variance) = ([0.0; N_COMPONENTS], [0.0; N_COMPONENTS]);
-        for row in scores.rows() {
+        for row in scores.iter() {
             let size = row.len() as f64;
             for c in 0..N_COMPONENTS {
                 let own = row.iter().map(|s| s[c]).sum::<f64>() / size;
@@ -88,6 +88,11 @@ impl Statistic {
         }
         let inverse_sd = variance.map(|v| if v > 0.0 { 1.0 / v.sqrt() } else { 0.0 });
         Self { scores, mean, inverse_sd, tail }
+    }
+
+    /// The sums where coin i released text `released[i]`.
+    pub(crate) fn sums(&self, released: &[usize]) -> [f64; N_COMPONENTS] {
+        sums(&self.scores, released)
     }
 
     /// Each sum in standard deviations from its mean under relabelling.

@@ -14,6 +14,12 @@ pub enum CaseError {
         /// The folder.
         dir: PathBuf,
     },
+    /// A file of that name is there, but no case that it would belong to.
+    #[error("{} is there already and belongs to no case", file.display())]
+    Occupied {
+        /// The file.
+        file: PathBuf,
+    },
     /// The folder holds no case.
     #[error("{} holds no case: there is no case.json", dir.display())]
     NoCase {
@@ -58,6 +64,7 @@ impl Report for CaseError {
     fn code(&self) -> &'static str {
         match self {
             Self::Exists { .. } => "case_exists",
+            Self::Occupied { .. } => "folder_occupied",
             Self::NoCase { .. } => "no_case",
             Self::Differs { .. } => "case_differs",
             Self::Schema { .. } => "case_version",
@@ -70,7 +77,9 @@ impl Report for CaseError {
     fn file(&self) -> Option<&Path> {
         match self {
             Self::Exists { dir } | Self::NoCase { dir } | Self::Differs { dir, .. } => Some(dir),
-            Self::Schema { file, .. } | Self::Malformed { file, .. } => Some(file),
+            Self::Occupied { file } | Self::Schema { file, .. } | Self::Malformed { file, .. } => {
+                Some(file)
+            }
             Self::Read(error) => error.file(),
             Self::Write(error) => error.file(),
         }
@@ -86,7 +95,9 @@ impl Report for CaseError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Exists { .. } | Self::Differs { .. } => "give another folder with --out",
+            Self::Exists { .. } | Self::Differs { .. } | Self::Occupied { .. } => {
+                "give another folder with --out"
+            }
             Self::NoCase { .. } => "give the folder that an audit wrote with --out",
             Self::Schema { .. } => "use the version of stillwatch that made the case",
             Self::Malformed { .. } => {

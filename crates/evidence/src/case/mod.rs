@@ -7,6 +7,7 @@
 //! scores.csv    what the models gave to each text
 //! result.json   the verdict and its findings
 //! report.html   the same for people
+//! rejects.jsonl lines of the inputs that can't be read, each with its reason
 //! cache/        scores by content, so that an interrupted run goes on
 //! ```
 //!
@@ -22,6 +23,7 @@ pub use manifest::{CASE_SCHEMA, CaseInput, CaseManifest, CaseModel};
 
 use crate::atomic;
 use crate::error::{ReadError, WriteError};
+use crate::jsonl::{Reject, write_rejects};
 use crate::scores::{ScoreTable, read_scores, write_scores};
 use crate::source::{FileDigest, digest_bytes, digest_file};
 use crate::{AuditResult, result_json};
@@ -33,6 +35,7 @@ const PLAN: &str = "plan.json";
 const SCORES: &str = "scores.csv";
 const RESULT: &str = "result.json";
 const REPORT: &str = "report.html";
+const REJECTS: &str = "rejects.jsonl";
 const CACHE: &str = "cache";
 
 /// A manifest longer than this is none, bytes.
@@ -63,10 +66,16 @@ pub struct Change {
 impl Case {
     /// Makes the folder (and its parents) and writes the manifest.
     ///
-    /// Errors: a case is there already (open it to go on with it), or the disk.
+    /// Errors: a case is there already (open it to go on with it), a file that isn't a case's
+    /// would be overwritten, or the disk.
     pub fn create(dir: &Path, manifest: CaseManifest) -> Result<Self, CaseError> {
         if dir.join(MANIFEST).exists() {
             return Err(CaseError::Exists { dir: dir.to_owned() });
+        }
+        // A sealed plan may be there before its case; anything else belongs to someone else.
+        let ours = [SCORES, RESULT, REPORT, REJECTS].map(|name| dir.join(name));
+        if let Some(file) = ours.into_iter().find(|file| file.exists()) {
+            return Err(CaseError::Occupied { file });
         }
         let cache = dir.join(CACHE);
         std::fs::DirBuilder::new()
@@ -197,6 +206,14 @@ impl Case {
     /// Reads the result back.
     pub fn read_result(&self) -> Result<AuditResult, CaseError> {
         read_json(&self.result_path())
+    }
+
+    /// Writes the lines of the inputs that can't be read.
+    pub fn write_rejects(&mut self, rejects: &[Reject]) -> Result<PathBuf, CaseError> {
+        let path = self.dir.join(REJECTS);
+        write_rejects(&path, rejects)?;
+        self.enter_file(REJECTS, digest_file(&path)?)?;
+        Ok(path)
     }
 
     /// Writes the report.

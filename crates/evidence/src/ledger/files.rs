@@ -125,11 +125,7 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), LedgerEr
 pub fn write_key(path: &Path, key: &LogKey) -> Result<(), LedgerError> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use fs_err::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
+    private(&mut options);
     let written = options.open(path).and_then(|mut file| {
         file.write_all(format!("{}\n", key.secret_hex()).as_bytes())?;
         file.sync_all()
@@ -256,27 +252,47 @@ pub(crate) fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<(Vec<T>, u6
     Ok((values, valid_len))
 }
 
-/// Appends one JSON line and returns when it is on the disk. `len`: bytes of whole lines.
-pub(crate) fn append_line<T: Serialize>(
+/// Appends JSON lines and returns when they are on the disk. `len`: bytes of whole lines before.
+pub(crate) fn append_lines<T: Serialize>(
     path: &Path,
     len: u64,
-    value: &T,
+    values: &[T],
 ) -> Result<u64, LedgerError> {
-    let json = serde_json::to_vec(value)
-        .map_err(|e| LedgerError::verification("JSON line", e.to_string()))?;
-    let line = [json.as_slice(), b"\n"].concat();
+    let mut lines = Vec::new();
+    for value in values {
+        serde_json::to_writer(&mut lines, value)
+            .map_err(|e| LedgerError::verification("JSON line", e.to_string()))?;
+        lines.push(b'\n');
+    }
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
     let mut file = options.open(path).map_err(|e| LedgerError::io(path, e))?;
     let written = file
         .set_len(len)
         .and_then(|()| file.seek(SeekFrom::Start(len)))
-        .and_then(|_| file.write_all(&line))
+        .and_then(|_| file.write_all(&lines))
         .and_then(|()| file.sync_all());
     if let Err(error) = written {
-        // A torn line is ignored by readers; cutting it off now only saves them the trouble.
+        // Half a batch must not stay: whoever repeats it starts at the same place.
         file.set_len(len).map_err(|e| LedgerError::io(path, e))?;
         return Err(LedgerError::io(path, error));
     }
-    Ok(len + line.len() as u64)
+    Ok(len + lines.len() as u64)
+}
+
+/// Makes sure that a file exists, and that only its owner can read a new one.
+pub(crate) fn create_private(path: &Path) -> Result<(), LedgerError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    private(&mut options);
+    options.open(path).map(drop).map_err(|e| LedgerError::io(path, e))
+}
+
+/// New files are readable by their owner alone.
+fn private(options: &mut OpenOptions) {
+    #[cfg(unix)]
+    {
+        use fs_err::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
 }

@@ -6,7 +6,7 @@
 //! be opened later counts against its owner.
 
 use super::files::{
-    Acknowledged, CosignatureLine, Lengths, Paths, append_line, read_key, sync_dir,
+    Acknowledged, CosignatureLine, Lengths, Paths, append_lines, read_key, sync_dir,
     write_atomically, write_key,
 };
 use super::frames::{FILE_MAGIC, FrameWriter};
@@ -246,6 +246,19 @@ impl Ledger {
         &mut self,
         requests: &[ExposureRequest<'_>],
     ) -> Result<Vec<(Opening, Receipt)>, LedgerError> {
+        self.commit_exposures_keeping(requests, &mut |_| Ok(()))
+    }
+
+    /// [`Self::commit_exposures`] with a chance to keep the openings before the entries are
+    /// written: then no crash can leave an entry that its owner can't open.
+    ///
+    /// # Errors
+    /// As [`Self::commit_exposure`], or what `keep` returned; then nothing was recorded.
+    pub fn commit_exposures_keeping(
+        &mut self,
+        requests: &[ExposureRequest<'_>],
+        keep: &mut dyn FnMut(&[Opening]) -> Result<(), LedgerError>,
+    ) -> Result<Vec<(Opening, Receipt)>, LedgerError> {
         let mut leaves = Vec::with_capacity(requests.len());
         let mut openings = Vec::with_capacity(requests.len());
         let mut ids = std::collections::BTreeSet::new();
@@ -265,6 +278,7 @@ impl Ledger {
             leaves.push(leaf);
             openings.push(opening);
         }
+        keep(&openings)?;
         let first = self.append(leaves)?;
         openings
             .into_iter()
@@ -384,7 +398,11 @@ impl Ledger {
             epoch_count: self.view.n_sequences() - before,
         };
         let signed = SignedHead::sign(&self.key, head)?;
-        self.view.heads_len = append_line(&self.view.paths.heads(), self.view.heads_len, &signed)?;
+        self.view.heads_len = append_lines(
+            &self.view.paths.heads(),
+            self.view.heads_len,
+            std::slice::from_ref(&signed),
+        )?;
         self.view.heads.push(signed.clone());
         self.acknowledge()?;
         Ok(signed)
@@ -409,7 +427,7 @@ impl Ledger {
             }
             let line = CosignatureLine { head_hash, cosignature: cosignature.clone() };
             let path = self.view.paths.cosignatures();
-            self.view.cosignatures_len = append_line(&path, self.view.cosignatures_len, &line)?;
+            self.view.cosignatures_len = append_lines(&path, self.view.cosignatures_len, &[line])?;
             own.cosignatures.push(cosignature.clone());
             n_new += 1;
         }

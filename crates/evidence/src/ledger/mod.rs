@@ -11,6 +11,7 @@
 //! comes from an [`Entropy`], and what a missing exposure costs is the audit's business.
 
 mod account;
+mod batch;
 mod coin;
 mod entropy;
 mod error;
@@ -30,6 +31,7 @@ pub use account::{
     Adverse, AdverseReason, Filter, LedgerCheck, LedgerClaim, OpenedExposure, Unfinished,
     account_for_range,
 };
+pub use batch::{Appended, Draft, FutureRound, KeptDraft, append_drafts, read_drafts, read_kept};
 pub use coin::{CoinCommitment, CoinSource};
 pub use entropy::{Entropy, OsEntropy, throw, unbiased};
 pub use error::LedgerError;

@@ -1,6 +1,7 @@
 //! Every kind of bad file of scores with the exact message that it causes.
 
 use crate::shared_texts::gzip;
+use proptest::prelude::*;
 use std::fmt::Write;
 use std::path::Path;
 use stillwatch_evidence::{Limits, Report, read_scores_from};
@@ -217,4 +218,27 @@ fn what_to_do_stands_with_the_error() {
     s.csv:2: column `suspect_released`: NaN, expected a finite number of nats
     hint: fill it in, or leave out the whole row (both texts of it, whichever failed)
     "#);
+}
+
+proptest! {
+    /// Blank lines and line ends within quotes, of either kind, don't shift the line that an
+    /// error names.
+    #[test]
+    fn the_line_of_an_error_is_where_its_row_begins(
+        rows in prop::collection::vec((0usize..3, 0usize..3), 0..20),
+        blank_before in 0usize..4,
+        crlf in any::<bool>(),
+    ) {
+        let mut text = String::from("id,suspect_released,suspect_withheld\n");
+        for (i, (blank, within)) in rows.iter().enumerate() {
+            text.push_str(&"\n".repeat(*blank));
+            writeln!(text, "\"{i}{}\",1,2", "\nx".repeat(*within)).expect("memory");
+        }
+        text.push_str(&"\n".repeat(blank_before));
+        let line = text.matches('\n').count() + 1;
+        text.push_str("bad,,2\n");
+        let text = if crlf { text.replace('\n', "\r\n") } else { text };
+        let wanted = format!("bad_field: s:{line}: column `suspect_released`: empty, expected a finite number of nats");
+        prop_assert_eq!(error(text.as_bytes()), wanted);
+    }
 }

@@ -4,8 +4,8 @@ use std::io;
 use std::path::Path;
 use stillwatch_evidence::{
     AuditResult, Case, CaseError, CaseManifest, CaseModel, Coin, CoinEvidence, Decide, Effect,
-    Finding, Grade, PlanState, Report, ScoreRow, ScoreTable, VerdictKind, WriteError, atomic,
-    result_json, schemas,
+    Finding, Grade, PlanState, Reject, Report, ScoreRow, ScoreTable, VerdictKind, WriteError,
+    atomic, result_json, schemas,
 };
 
 fn manifest() -> CaseManifest {
@@ -88,6 +88,9 @@ fn what_is_written_is_read_back_and_every_change_is_noticed() {
     case.write_scores(&table()).unwrap();
     case.write_result(&result()).unwrap();
     case.write_report("<html>").unwrap();
+    let reject = Reject { line: 3, reason: "odd".into(), raw: "x".into() };
+    let rejects = case.write_rejects(&[reject]).unwrap();
+    assert_eq!(rejects, folder.join("rejects.jsonl"));
 
     let again = Case::open(&folder).unwrap();
     assert_eq!(again, case);
@@ -134,11 +137,14 @@ fn a_case_goes_on_only_with_its_own_question() {
     fs_err::write(dir.path().join("bad/case.json"), "{\n \"schema\": 3\n}").unwrap();
     fs_err::create_dir_all(dir.path().join("new")).unwrap();
     let text = fs_err::read_to_string(folder.join("case.json")).unwrap();
+    fs_err::create_dir_all(dir.path().join("mine")).unwrap();
+    fs_err::write(dir.path().join("mine/scores.csv"), "mine").unwrap();
     fs_err::write(dir.path().join("new/case.json"), text.replace("case/1", "case/9")).unwrap();
     let messages = [
         named(Case::resume(&folder, other).unwrap_err()),
         named(Case::create(&folder, manifest()).unwrap_err()),
         named(Case::open(dir.path()).unwrap_err()),
+        named(Case::create(&dir.path().join("mine"), manifest()).unwrap_err()),
         named(Case::open(&dir.path().join("bad")).unwrap_err()),
         named(Case::open(&dir.path().join("new")).unwrap_err()),
         named(case.add_input("exposures", Path::new("no/such/file")).unwrap_err()),
@@ -148,6 +154,7 @@ fn a_case_goes_on_only_with_its_own_question() {
     case_differs: DIR/case holds a case with another seed; give another folder with --out
     case_exists: DIR/case holds a case already; give another folder with --out
     no_case: DIR holds no case: there is no case.json; give the folder that an audit wrote with --out
+    folder_occupied: DIR/mine/scores.csv is there already and belongs to no case; give another folder with --out
     bad_case: DIR/bad/case.json:2: field `schema`: invalid type: integer `3`, expected a string; the file was changed by hand or damaged; run the audit again
     case_version: DIR/new/case.json: field `schema`: "stillwatch.case/9", expected "stillwatch.case/1"; use the version of stillwatch that made the case
     open_failed: can't open no/such/file: No such file or directory (os error 2); check the path

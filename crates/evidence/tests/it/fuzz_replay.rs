@@ -37,3 +37,8 @@ fn exposures() {
 fn scores() {
     replay("scores", fuzzing::scores);
 }
+
+#[test]
+fn ledger() {
+    replay("ledger", fuzzing::ledger);
+}

@@ -1,8 +1,8 @@
 //! Finds, exactly or not at all, which of a server's tokens make up the answer.
 //!
 //! Servers return tokens as text. A token that is part of a character comes as U+FFFD, so its
-//! place is only known to lie within bounds; such tokens are followed through all places that
-//! they can have, and the answer is located only where a single boundary remains. A token that
+//! bytes are not known; such tokens are followed through all places whose bytes would be shown
+//! like that, and the answer is located only where a single boundary remains. A token that
 //! holds the end of the prompt *and* the start of the answer leaves none: that text is refused,
 //! never cut. Pure functions of strings.
 
@@ -24,11 +24,12 @@ pub(super) enum AlignError {
 }
 
 /// Tokens of `answer` when the whole text before it is known: `tokens` begin with `prompt`
-/// (a start-of-text token before it is allowed) and `answer`; later ones were generated.
+/// (a start-of-text token before it is allowed) and `answer`; up to `generated` more follow.
 pub(super) fn after_prompt(
     tokens: &[&str],
     prompt: &str,
     answer: &str,
+    generated: usize,
 ) -> Result<Range<usize>, AlignError> {
     let text = format!("{prompt}{answer}");
     let text = text.as_bytes();
@@ -46,9 +47,13 @@ pub(super) fn after_prompt(
         }
         places = next;
     }
+    let first_end = tokens.len().saturating_sub(generated);
     let ranges: Vec<Range<usize>> = starts
         .into_iter()
-        .filter_map(|start| Some(start..end(tokens, start, text, prompt.len())?))
+        .flat_map(|start| {
+            let ends = ends(tokens, start, text, prompt.len());
+            ends.into_iter().filter(|&end| end >= first_end).map(move |end| start..end)
+        })
         .collect();
     match ranges.as_slice() {
         [] => Err(AlignError::NoBoundary),
@@ -57,16 +62,18 @@ pub(super) fn after_prompt(
     }
 }
 
-/// Index after the last token of the text when token `start` begins at `place`.
-fn end(tokens: &[&str], start: usize, text: &[u8], place: usize) -> Option<usize> {
+/// Indices after a last token of the text when token `start` begins at `place`.
+fn ends(tokens: &[&str], start: usize, text: &[u8], place: usize) -> Vec<usize> {
     let mut places = BTreeSet::from([place]);
+    let mut ends = Vec::new();
     for (i, token) in tokens.iter().enumerate().skip(start) {
         places = places.iter().flat_map(|&place| forward(token, text, place)).collect();
-        if places.contains(&text.len()) {
-            return Some(i + 1);
+        // A token without text after the end was generated, or ends the text.
+        if places.contains(&text.len()) && !token.is_empty() {
+            ends.push(i + 1);
         }
     }
-    None
+    ends
 }
 
 /// Tokens of `answer` when it is what the tokens end with and the text before it is not known
@@ -87,10 +94,12 @@ pub(super) fn at_end(tokens: &[&str], answer: &str) -> Result<Range<usize>, Alig
     let Some(&start) = starts.last() else {
         return Err(AlignError::NoBoundary);
     };
-    // Of several starts the first one is right if whole text precedes it: that text would have
+    // The first of the possible starts is right if whole text precedes it: that text would have
     // matched had it been part of the answer, and the marker before holds no part of a character.
-    let preceded = start.checked_sub(1).and_then(|i| tokens.get(i));
-    if starts.len() > 1 && preceded.is_none_or(|token| token.contains(REPLACEMENT)) {
+    // If a part precedes a part, the boundary may lie inside the earlier token; the text of the
+    // first token is not shown by every server.
+    let is_part = |i: usize| tokens.get(i).is_some_and(|token| token.contains(REPLACEMENT));
+    if is_part(start) && start.checked_sub(1).is_none_or(|i| i == 0 || is_part(i)) {
         return Err(AlignError::Ambiguous);
     }
     Ok(start..tokens.len())
@@ -122,7 +131,7 @@ fn forward<'a>(
     let rest = text.get(place..).unwrap_or_default();
     let exact = rest.starts_with(token.as_bytes()).then_some(place + token.len());
     let lengths = lossy_lengths(token).filter(move |&n| {
-        rest.get(..n).is_some_and(|piece| !piece.is_ascii()) && Some(place + n) != exact
+        rest.get(..n).is_some_and(|piece| is_shown_as(piece, token)) && Some(place + n) != exact
     });
     exact.into_iter().chain(lengths.map(move |n| place + n))
 }
@@ -137,10 +146,17 @@ fn backward<'a>(
     let exact = before.ends_with(token.as_bytes()).then(|| place - token.len());
     let lengths = lossy_lengths(token).filter(move |&n| {
         place.checked_sub(n).is_some_and(|start| {
-            before.get(start..).is_some_and(|piece| !piece.is_ascii()) && Some(start) != exact
+            before.get(start..).is_some_and(|piece| is_shown_as(piece, token))
+                && Some(start) != exact
         })
     });
     exact.into_iter().chain(lengths.map(move |n| place - n))
+}
+
+/// Whether these bytes, decoded alone, give the token's text: Rust, Python and the tokenisers
+/// replace maximal broken subsequences alike (Unicode 15, section 3.9).
+fn is_shown_as(piece: &[u8], token: &str) -> bool {
+    String::from_utf8_lossy(piece) == token
 }
 
 /// Byte lengths that a token with replacement characters can have in truth: each stands for one
@@ -164,6 +180,7 @@ mod tests {
             (&["Q", ":", "yes", " no"], "Q:", "yes no", Ok(2..4)),
             // A token was generated after the text, or a start token stands before it.
             (&["Q", ":", "yes", " no", "."], "Q:", "yes no", Ok(2..4)),
+            (&["Q", ":", "yes", " no", "yes", " no"], "Q:", "yes no", Err(NoBoundary)),
             (&["<s>", "Q:", "yes"], "Q:", "yes", Ok(2..3)),
             // Straddles the boundary.
             (&["Q", ":y", "es"], "Q:", "yes", Err(NoBoundary)),
@@ -175,16 +192,18 @@ mod tests {
             // Characters in pieces, inside the answer and right at its start.
             (&["Q:", "a", "\u{fffd}", "\u{fffd}", "b"], "Q:", "aéb", Ok(1..5)),
             (&["Q:", "\u{fffd}", "\u{fffd}"], "Q:", "é", Ok(1..3)),
-            (&["Q:", "\u{fffd}", "\u{fffd}", "\u{fffd}"], "Q:", "🙂", Ok(1..4)),
-            // A prompt that ends in pieces leaves the boundary open.
-            (&["\u{fffd}", "\u{fffd}", "\u{fffd}"], "é", "é", Err(Ambiguous)),
+            // Two or three of these pieces make the character: the last may be generated.
+            (&["Q:", "\u{fffd}", "\u{fffd}", "\u{fffd}"], "Q:", "🙂", Err(Ambiguous)),
+            (&["Q:", "\u{fffd}", "\u{fffd}\u{fffd}", "!"], "Q:", "🙂", Ok(1..3)),
+            // A prompt that ends in pieces.
+            (&["\u{fffd}", "\u{fffd}", "\u{fffd}", "\u{fffd}"], "é", "é", Ok(2..4)),
             // The text itself holds a replacement character.
             (&["Q:", "\u{fffd}", "x"], "Q:", "\u{fffd}x", Ok(1..3)),
             // A letter lost (decoders that strip blanks).
             (&["Q:", "yes", "no"], "Q:", "yes no", Err(NoBoundary)),
         ];
         for (tokens, prompt, answer, expected) in cases {
-            assert_eq!(&after_prompt(tokens, prompt, answer), expected, "{tokens:?}");
+            assert_eq!(&after_prompt(tokens, prompt, answer, 1), expected, "{tokens:?}");
         }
     }
 
@@ -197,7 +216,8 @@ mod tests {
             (&["\n", "", "yes"], "yes", Ok(2..3)),
             (&["assistant", "\nyes"], "yes", Err(NoBoundary)),
             (&["\n", "yes", "<|im_end|>"], "yes", Err(NoBoundary)),
-            (&["\n", "\u{fffd}", "\u{fffd}", "\u{fffd}"], "🙂", Ok(1..4)),
+            (&["", "\n", "\u{fffd}", "\u{fffd}", "\u{fffd}"], "🙂", Ok(2..5)),
+            (&["", "\u{fffd}", "\u{fffd}"], "é", Err(Ambiguous)),
             (&["\u{fffd}", "\u{fffd}", "\u{fffd}"], "é", Err(Ambiguous)),
             // The answer repeats the words before it: the last ones are meant.
             (&["yes", "yes"], "yes", Ok(1..2)),
@@ -232,7 +252,7 @@ mod tests {
             let unshown: Vec<&str> =
                 std::iter::once("").chain(tokens.iter().skip(1).copied()).collect();
             for found in [
-                after_prompt(&tokens, &prompt, &answer),
+                after_prompt(&tokens, &prompt, &answer, 0),
                 at_end(&tokens, &answer),
                 at_end_after(&unshown, &prompt, &answer),
             ] {

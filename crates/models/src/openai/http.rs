@@ -19,12 +19,14 @@ use reqwest::{
 };
 use serde_json::Value;
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
 /// Longest piece of a server's own words that an error repeats, characters.
 const EXCERPT_CHARS: usize = 240;
+/// Attempts while the endpoint is opened: a wrong address should be told soon.
+const OPENING_ATTEMPTS: u32 = 3;
 /// Tokens that a chat template may add to the texts, until the server's counts teach better.
 const TEMPLATE_TOKENS: u64 = 256;
 /// Tokens that each message's frame may add.
@@ -63,6 +65,9 @@ impl From<Failure> for ModelError {
 pub(super) enum Unread {
     /// Not what this API answers: worth another attempt.
     Garbage(String),
+    /// Well formed, without what was asked for: while the endpoint is opened it means that the
+    /// server doesn't know this way, later it is garbage.
+    Lacking(String),
     /// Well formed, but useless for this request.
     Request(String),
 }
@@ -81,6 +86,7 @@ pub(super) struct Endpoint {
     base_url: String,
     pub(super) model: String,
     pub(super) options: EndpointOptions,
+    is_opening: AtomicBool,
     meter: Meter,
     template_tokens: AtomicU64,
     sent: AtomicU64,
@@ -136,10 +142,20 @@ impl Endpoint {
             base_url: base_url.trim_end_matches('/').to_owned(),
             model: model.to_owned(),
             options: options.clone(),
+            is_opening: AtomicBool::new(true),
             meter,
             template_tokens: AtomicU64::new(TEMPLATE_TOKENS),
             sent: AtomicU64::new(0),
         })
+    }
+
+    /// Says that it is known what the server can do.
+    pub(super) fn opened(&self) {
+        self.is_opening.store(false, Ordering::Release);
+    }
+
+    fn is_opening(&self) -> bool {
+        self.is_opening.load(Ordering::Acquire)
     }
 
     /// The account of what was spent.
@@ -178,7 +194,8 @@ impl Endpoint {
     ) -> Result<T, Failure> {
         let url = self.url(path);
         let mut backoff = Backoff::new(&self.options, self.sent.fetch_add(1, Ordering::Relaxed));
-        let attempts = self.options.attempts.max(1);
+        let most = if self.is_opening() { OPENING_ATTEMPTS } else { u32::MAX };
+        let attempts = self.options.attempts.clamp(1, most);
         let mut attempt = 1;
         loop {
             let reservation = self.meter.reserve(bound).await.map_err(Failure::Budget)?;
@@ -196,7 +213,11 @@ impl Endpoint {
                         Err(Unread::Request(message)) => {
                             return Err(Failure::Request(self.clean(&message)));
                         }
-                        Err(Unread::Garbage(what)) => {
+                        Err(Unread::Lacking(what)) if self.is_opening() => {
+                            let message = self.clean(&format!("{url} answered {what}"));
+                            return Err(Failure::Lost { message, status: Some(200) });
+                        }
+                        Err(Unread::Garbage(what) | Unread::Lacking(what)) => {
                             (format!("{url} answered {what}"), Some(200), None)
                         }
                     }

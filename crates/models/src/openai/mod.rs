@@ -38,8 +38,6 @@ use tokio::runtime::Runtime;
 
 /// Threads of the private runtime; they only move bytes.
 const WORKER_THREADS: usize = 2;
-/// Attempts while the endpoint is opened: a wrong address should be told soon.
-const OPENING_ATTEMPTS: u32 = 3;
 
 /// Installs the TLS provider that endpoints use. Call it first in `main`; again is harmless.
 pub fn install_tls_provider() {
@@ -85,16 +83,11 @@ impl OpenAiModel {
             .map_err(|error| {
                 unusable(&format!("can't start threads: {error}"), "free some resources")
             })?;
-        let patient = options.attempts;
-        let opening =
-            EndpointOptions { attempts: patient.min(OPENING_ATTEMPTS), ..options.clone() };
-        let mut endpoint = Arc::new(Endpoint::new(base_url, model, &opening, meter)?);
+        let endpoint = Arc::new(Endpoint::new(base_url, model, options, meter)?);
         let probed = Arc::clone(&endpoint);
         let capabilities = block_on(&runtime, async move { probe::probe(&probed).await })
             .unwrap_or_else(|| Err(worker_failed()))?;
-        if let Some(endpoint) = Arc::get_mut(&mut endpoint) {
-            endpoint.options.attempts = patient;
-        }
+        endpoint.opened();
         Ok(Self {
             identity: identity(base_url, model, &capabilities),
             endpoint,

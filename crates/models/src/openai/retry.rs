@@ -68,6 +68,8 @@ impl Backoff {
 mod tests {
     use super::*;
 
+    type Case<'a> = (&'a [(&'static str, &'a str)], Option<f64>);
+
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
         for (name, value) in pairs {
@@ -79,7 +81,7 @@ mod tests {
     #[test]
     fn reads_retry_after() {
         let date = ("date", "Tue, 24 Nov 2026 11:00:00 GMT");
-        let cases: &[(&[(&'static str, &str)], Option<f64>)] = &[
+        let cases: &[Case<'_>] = &[
             (&[("retry-after", "7")], Some(7.0)),
             (&[("retry-after", "0.25")], Some(0.25)),
             (&[("retry-after", "-3")], Some(0.0)),
@@ -101,7 +103,7 @@ mod tests {
     fn waits_double_within_bounds_and_repeat_by_seed() {
         let options = EndpointOptions {
             first_wait: Duration::from_millis(100),
-            longest_wait: Duration::from_millis(1000),
+            longest_wait: Duration::from_secs(1),
             ..EndpointOptions::default()
         };
         let waits = |stream| {

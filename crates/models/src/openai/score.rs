@@ -131,7 +131,7 @@ async fn by_token_ids(
     let bound = Usage { input_tokens: ids.len() as u64, output_tokens: 1 };
     let read = |answer: &Value| {
         wire::prompt_log_probs_of(answer, &ids)
-            .ok_or_else(|| garbage("without a log-probability for every token that was sent"))
+            .ok_or_else(|| lacking("without a log-probability for every token that was sent"))
     };
     let log_probs = endpoint.post("completions", &body, bound, read).await?;
     Ok(log_probs.get(prompt.len()..).unwrap_or_default().to_vec())
@@ -153,7 +153,7 @@ async fn prompt_ids(
 
 async fn tokenize(endpoint: &Endpoint, body: Value) -> Result<Vec<u64>, Failure> {
     let body = wire::merged(json!({"model": endpoint.model}), body);
-    let read = |answer: &Value| wire::token_ids(answer).ok_or_else(|| garbage("without token ids"));
+    let read = |answer: &Value| wire::token_ids(answer).ok_or_else(|| lacking("without token ids"));
     endpoint.post("/tokenize", &body, Usage::default(), read).await
 }
 
@@ -213,20 +213,21 @@ async fn by_echo(
         "stream": false,
     });
     let read = |answer: &Value| {
-        wire::echoed(answer).ok_or_else(|| garbage("without log-probabilities of the prompt"))
+        wire::echoed(answer).ok_or_else(|| lacking("without log-probabilities of the prompt"))
     };
     let given =
         endpoint.post("completions", &body, bound(endpoint, request, max_tokens), read).await?;
-    let range = after_prompt(&texts(&given), &prompt, &request.answer);
+    let generated = usize::try_from(max_tokens).unwrap_or_default();
+    let range = after_prompt(&texts(&given), &prompt, &request.answer, generated);
     located(&given, range)
 }
 
 fn read_prompt_log_probs(answer: &Value) -> Result<Given, Unread> {
-    wire::prompt_log_probs(answer).ok_or_else(|| garbage("without log-probabilities of the prompt"))
+    wire::prompt_log_probs(answer).ok_or_else(|| lacking("without log-probabilities of the prompt"))
 }
 
-fn garbage(what: &str) -> Unread {
-    Unread::Garbage(what.to_owned())
+fn lacking(what: &str) -> Unread {
+    Unread::Lacking(what.to_owned())
 }
 
 fn texts(given: &Given) -> Vec<&str> {

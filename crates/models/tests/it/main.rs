@@ -1,3 +1,8 @@
 //! Integration tests of the room, in one binary.
 
+mod cache;
+mod config;
 mod decoder;
+mod endpoint;
+mod folder;
+mod parity;

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use rand::Rng;
 use stillwatch_stats::{
-    Alpha, EProcess, EProcessParams, ScoreSet, TestParams, min_detectable_effect_e,
+    Alpha, EProcess, EProcessParams, ScoreSet, TestParams, correct, min_detectable_effect_e,
+    min_detectable_effect_e_of_sets,
 };
 
 use crate::helpers::{normal, pairs, relabel, rng as seeded};
@@ -326,6 +327,13 @@ fn path_maximum_and_crossing_agree() {
     let first = values.iter().position(|v| *v >= 100.0_f64.ln()).map(|i| i + 1);
     assert!(first.is_some());
     assert_eq!(e.first_crossing(alpha), first);
+    let mut pathless =
+        EProcess::new(EProcessParams { keep_path: false, ..EProcessParams::default() });
+    assert_eq!(pathless.first_crossing(alpha), None);
+    for t in 0..40 {
+        pathless.push(&pair(if t % 7 == 0 { -1.0 } else { 1.5 })).expect("checked set");
+    }
+    assert_eq!(pathless.first_crossing(alpha), first);
 }
 
 #[test]
@@ -393,4 +401,29 @@ fn minimum_detectable_effect_knows_no_coin_and_when_nothing_would_do() {
         x.iter().zip([1.0, -1.0].into_iter().cycle()).map(|(x, s)| x * s).collect();
     assert_eq!(effect(&x), effect(&flipped));
     assert!(effect(&x[..50]).is_some_and(|d| d < effect(&x[..25]).unwrap_or(f64::INFINITY)));
+}
+
+/// Slopes that have to be learnt cost power, and lengths are used.
+#[test]
+fn minimum_detectable_effect_of_sets_counts_the_learning() {
+    let alpha = Alpha::new(1e-3).expect("in range");
+    let params = TestParams { n_resamples: 1_000, seed: 2 };
+    let mut rng = seeded(22);
+    let sets: Vec<ScoreSet> = (0..60)
+        .map(|_| {
+            let common = 20.0 * normal(&mut rng);
+            ScoreSet::new(vec![common + normal(&mut rng), 0.0], vec![vec![0.7 * common, 0.0]], None)
+                .expect("finite")
+        })
+        .collect();
+    let units = correct(&sets).expect("same shape").units;
+    let known = min_detectable_effect_e(&units, alpha, 0.8, &params).expect("enough");
+    let learnt = min_detectable_effect_e_of_sets(&sets, &units, alpha, 0.8, &params);
+    let learnt = learnt.expect("enough");
+    assert!((known..2.0 * known).contains(&learnt), "{known} known, {learnt} learnt");
+    assert!(min_detectable_effect_e_of_sets(&sets[1..], &units, alpha, 0.8, &params).is_none());
+    let flipped: Vec<ScoreSet> = sets.iter().map(|set| relabel(set, 1)).collect();
+    let units = correct(&flipped).expect("same shape").units;
+    let again = min_detectable_effect_e_of_sets(&flipped, &units, alpha, 0.8, &params);
+    assert!((again.expect("enough") / learnt - 1.0).abs() < 0.02);
 }

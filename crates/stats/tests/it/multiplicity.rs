@@ -103,6 +103,24 @@ fn calibrated_uniform_p_has_mean_at_most_one() {
 }
 
 #[test]
+fn simes_of_independent_uniforms_is_uniform() {
+    let mut rng = seeded(6);
+    let runs = 100_000;
+    for level in [0.1, 0.01] {
+        let below = (0..runs)
+            .filter(|_| {
+                let p: Vec<PValue> =
+                    (0..8).map(|_| PValue::new(1.0 - rng.random::<f64>())).collect();
+                simes(&p).value() <= level
+            })
+            .count() as f64;
+        let share = below / f64::from(runs);
+        let error = 4.0 * (level / f64::from(runs)).sqrt();
+        assert!((share - level).abs() <= error, "{level}: {share}");
+    }
+}
+
+#[test]
 fn means_and_products() {
     let e = es(&[0.5, 2.0, 8.0]);
     assert!((mean_e(&e).value() - 3.5).abs() < 1e-12);

@@ -2,7 +2,8 @@
 
 use crate::helpers::{close, normal, pairs, rng};
 use stillwatch_stats::{
-    NullDistribution, Tail, TestParams, Unit, closed_form, split, twins_test, twins_test_two_sided,
+    NullDistribution, PValue, Tail, TestParams, Unit, chernoff, closed_form, exact_rank, quade,
+    rank_sum, split, twins_test, twins_test_two_sided,
 };
 
 fn params(n_resamples: u32) -> TestParams {
@@ -76,6 +77,64 @@ fn the_null_has_forgotten_the_coins() {
     }
     let other = split(&shifted(81, 0.0, 5));
     assert!(null.p_value(&other.1).is_err() && unordered.oriented(&other.1).is_err());
+}
+
+type Test = fn(&[Unit]) -> PValue;
+
+/// Every joint outcome of these sets' coins, as units.
+fn outcomes(rows: &[Vec<f64>]) -> Vec<Vec<Unit>> {
+    let mut all: Vec<Vec<Unit>> = vec![Vec::new()];
+    for row in rows {
+        all = all
+            .iter()
+            .flat_map(|before| {
+                (0..row.len()).map(move |at| {
+                    let mut scores = row.clone();
+                    scores.swap(0, at);
+                    let mut units = before.clone();
+                    units.push(Unit::new(&scores, 1.0).expect("finite"));
+                    units
+                })
+            })
+            .collect();
+    }
+    all
+}
+
+/// No simulation: over all outcomes, the share with p ≤ a must not exceed a, for every a. (Sets of
+/// three are centred to numbers whose sums tie exactly, so rounding can't decide.)
+#[test]
+fn few_coins_are_exactly_super_uniform() {
+    let pairs = |x: &[f64]| x.iter().map(|v| vec![*v, 0.0]).collect::<Vec<_>>();
+    let cases = [
+        pairs(&[1.5]),
+        pairs(&[1.0, -2.0]),
+        pairs(&[0.0, 1.0, 1.0, 1.0]),
+        pairs(&[3.0, 3.0, 1.0, -1.0, 50.0]),
+        pairs(&[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 1e6, 0.0]),
+        vec![vec![1.0, 0.0, 2.0], vec![5.0, -1.0, 2.0], vec![0.0, 0.0, 9.0], vec![4.0, 1.0]],
+        vec![vec![3.0, 0.0, 0.0, 0.0], vec![1.0, 2.0, 3.0, 6.0], vec![-8.0, 0.0, 4.0, 4.0]],
+    ];
+    let tests: [(&str, Test); 7] = [
+        ("twins", |u| twins_test(u, &params(1)).p_value),
+        ("two-sided", |u| twins_test_two_sided(u, &params(1)).p_value),
+        ("closed form", closed_form),
+        ("rank sum", rank_sum),
+        ("quade", quade),
+        ("chernoff", chernoff),
+        ("first set", |u| exact_rank(&u[0])),
+    ];
+    for rows in &cases {
+        let all = outcomes(rows);
+        for (name, test) in tests {
+            let p: Vec<f64> = all.iter().map(|units| test(units).value()).collect();
+            for a in &p {
+                let share = p.iter().filter(|p| **p <= a * (1.0 + 1e-9)).count() as f64;
+                let share = share / p.len() as f64;
+                assert!(share <= a * (1.0 + 1e-9), "{name}, {rows:?}: P(p <= {a}) = {share}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The ledger: hashing, proofs, files, crashes, accounting.
 
+mod batch;
 mod beacon;
 mod coins;
 mod crash;
