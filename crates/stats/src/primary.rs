@@ -30,7 +30,7 @@ pub const RESAMPLED_SHARE: f64 = 0.95;
 /// resampling nor the split of alpha is needed.
 pub const ENUMERATED_OUTCOMES_MAX: usize = 1 << 17;
 /// The closed form is asked only if at most this many resamples reached the observed statistic;
-/// elsewhere it can't be the smaller one. Leaving it out can only enlarge the p-value.
+/// elsewhere it is hardly ever the smaller one. Leaving it out can only enlarge the p-value.
 const EXCEEDANCES_MAX: usize = 10;
 /// Bound on the work of resampling, in table look-ups (about two seconds): beyond some 32,000
 /// pairs fewer resamples are drawn, and small p-values come from the closed form.

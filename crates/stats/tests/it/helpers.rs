@@ -4,7 +4,7 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use stillwatch_stats::{ScoreSet, Unit};
+use stillwatch_stats::{PValue, ScoreSet, Unit};
 
 pub(crate) fn rng(seed: u64) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed)
@@ -56,4 +56,15 @@ pub(crate) fn relabel(set: &ScoreSet, at: usize) -> ScoreSet {
 pub(crate) fn close(actual: f64, expected: f64, relative: f64) {
     let error = (actual - expected).abs();
     assert!(error <= relative * expected.abs(), "{actual} against {expected}: off by {error}");
+}
+
+/// P(p ≤ a) ≤ a + 4 standard errors at several a.
+#[track_caller]
+pub(crate) fn assert_super_uniform(what: &str, p: &[PValue]) {
+    let n = p.len() as f64;
+    for a in [0.3, 0.1, 0.05, 0.01, 1e-3] {
+        let share = p.iter().filter(|p| p.value() <= a * (1.0 + 1e-12)).count() as f64 / n;
+        let standard_error = (a * (1.0 - a) / n).sqrt();
+        assert!(share <= a + 4.0 * standard_error, "{what}: P(p <= {a}) = {share}");
+    }
 }

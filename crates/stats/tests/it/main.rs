@@ -1,6 +1,7 @@
 //! Integration tests of the room, in one binary.
 
 mod accounts;
+mod attacks;
 mod correction;
 mod eprocess;
 mod exact;
