@@ -1,5 +1,7 @@
 //! Verbs and flags. The help texts here are the source of the generated CLI reference.
 
+pub mod ledger;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -24,6 +26,8 @@ pub enum Verb {
     Audit(Box<AuditVerb>),
     /// Check a case folder: re-hash its inputs, replay its findings from stored scores
     Verify(VerifyArgs),
+    /// Keep a ledger of what was released and withheld, sign its heads, prove and check it
+    Ledger(Box<ledger::LedgerVerb>),
     /// Print a shell completion script
     Completions(CompletionsArgs),
     /// Write the CLI reference and the JSON schemas (for the project's own docs)
@@ -139,7 +143,7 @@ pub struct AuditArgs {
     /// Folder of the case: scores, result, report
     #[arg(long, value_name = "CASE")]
     pub out: Option<PathBuf>,
-    /// A plan sealed by `audit plan`; the run must follow it
+    /// A sealed plan: `audit plan` writes it, `audit run` must follow it
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
     /// A ledger folder that holds the exposures' entries

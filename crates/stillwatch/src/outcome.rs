@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use std::{fmt, process::ExitCode};
+use stillwatch_evidence::{EXIT_PARTIAL, ErrorReport, Report};
 
 /// The documented exit codes. Precedence: internal > input > partial > finding > clean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +59,13 @@ impl Failure {
     /// Bad input or usage.
     pub fn input(code: &str, message: impl fmt::Display) -> Self {
         Self::new(Exit::Input, code, message)
+    }
+
+    /// An error that says itself where it is and what to do.
+    pub fn report(error: &impl Report) -> Self {
+        let exit = if error.exit_code() == EXIT_PARTIAL { Exit::Partial } else { Exit::Input };
+        let ErrorReport { code, message, file, line, hint } = error.report();
+        Self { exit, code, message, file, line, hint }
     }
 
     /// Adds what to do next.

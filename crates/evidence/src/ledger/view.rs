@@ -167,6 +167,11 @@ impl LogView {
         self.replay.n_sequences()
     }
 
+    /// Number of exposures begun under a head of this log.
+    pub fn n_sequences_under(&self, head: &SignedHead) -> u64 {
+        self.replay.n_sequences_at(head.head.tree_size)
+    }
+
     /// Root of the first `tree_size` leaves.
     ///
     /// # Errors

@@ -1,10 +1,12 @@
 //! One file per verb.
 
 pub mod completions;
+pub mod ledger;
+pub mod plan;
 pub mod reference;
 
 use crate::{
-    cli::{Cli, Verb},
+    cli::{AuditStep, Cli, Verb},
     outcome::{Exit, Failure},
     printer::Printer,
 };
@@ -13,9 +15,12 @@ use crate::{
 pub fn run(cli: Cli, printer: Printer) -> Result<Exit, Failure> {
     match cli.verb {
         Verb::Completions(args) => completions::run(&args, printer),
+        Verb::Audit(verb) => match verb.step {
+            Some(AuditStep::Plan(args)) => plan::run(&args, printer),
+            _ => Err(Failure::input("usage", "not built yet")),
+        },
+        Verb::Ledger(verb) => ledger::run(&verb, printer),
         Verb::Reference(args) => reference::run(&args, printer),
-        Verb::Demo(_) | Verb::Audit(_) | Verb::Verify(_) => {
-            Err(Failure::input("usage", "not built yet"))
-        }
+        Verb::Demo(_) | Verb::Verify(_) => Err(Failure::input("usage", "not built yet")),
     }
 }

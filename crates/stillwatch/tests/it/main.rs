@@ -2,4 +2,6 @@
 
 mod config;
 mod harness;
+mod ledger;
+mod plan;
 mod usage;
