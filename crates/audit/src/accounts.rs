@@ -9,10 +9,11 @@ use crate::{
     prepare::{Prepared, units_of},
     sequential::Questions,
     series::AccountPoint,
+    twins::test_params,
 };
 use stillwatch_evidence::{AccountFinding, Decide};
 use stillwatch_stats::{
-    EValue, PValue, TestParams,
+    EValue, PValue,
     accounts::{AccountsParams, Decision, accounts_test},
 };
 
@@ -75,7 +76,8 @@ pub(crate) fn account_answers(
 ) -> Result<AccountAnswers, AuditError> {
     let counts = units_of(prepared.accounts.len(), &prepared.members);
     let none = questions.tested.is_empty();
-    let p = if main.stopped || none { None } else { Some(by_p(prepared, main, questions, params)?) };
+    let p =
+        if main.stopped || none { None } else { Some(by_p(prepared, main, questions, params)?) };
     let (p_values, p) = p.unzip();
     let unfinished = questions
         .tested
@@ -126,9 +128,5 @@ fn by_p(
 
 /// What the tests of accounts are told.
 pub(crate) fn accounts_params(questions: &Questions, params: &AuditParams) -> AccountsParams {
-    AccountsParams {
-        alpha: questions.alpha,
-        split: questions.split,
-        test: TestParams { n_resamples: params.n_resamples, seed: params.seed },
-    }
+    AccountsParams { alpha: questions.alpha, split: questions.split, test: test_params(params) }
 }

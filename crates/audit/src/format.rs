@@ -120,10 +120,14 @@ mod tests {
         ] {
             assert_eq!(probability(log10), want, "log10 {log10}");
         }
-        for (value, want) in [(0.0, "0"), (999.0, "999"), (1000.0, "1,000"), (-1234567.0, "-1,234,567")] {
+        for (value, want) in
+            [(0.0, "0"), (999.0, "999"), (1000.0, "1,000"), (-1234567.0, "-1,234,567")]
+        {
             assert_eq!(thousands(value), want);
         }
-        for (alpha, want) in [(1e-3, "1 in 1,000"), (5e-4, "1 in 2,000"), (0.3, "0.3"), (0.05, "1 in 20")] {
+        for (alpha, want) in
+            [(1e-3, "1 in 1,000"), (5e-4, "1 in 2,000"), (0.3, "0.3"), (0.05, "1 in 20")]
+        {
             assert_eq!(rate(alpha), want);
         }
         let names: Vec<String> = ["a", "b", "c", "d"].map(str::to_owned).to_vec();

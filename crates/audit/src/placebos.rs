@@ -7,10 +7,11 @@
 use crate::{
     AuditError, AuditParams,
     prepare::{Prepared, Subject, select},
+    twins::test_params,
     verdict::Doubt,
 };
 use stillwatch_evidence::{PlaceboFinding, Predates, ReferenceFinding};
-use stillwatch_stats::{Alpha, TestParams, correct, twins_test_two_sided};
+use stillwatch_stats::{Alpha, correct, twins_test_two_sided};
 
 /// Each reference with its slope and its own test, made without other references.
 pub(crate) fn reference_findings(
@@ -70,10 +71,7 @@ pub(crate) fn doubts(
     let share = alpha.value() / all.len().max(1) as f64;
     all.into_iter()
         .filter(|(_, p)| *p <= share)
-        .map(|(model, p)| Doubt {
-            model: model.clone(),
-            log10_p: p.max(f64::MIN_POSITIVE).log10(),
-        })
+        .map(|(model, p)| Doubt { model: model.clone(), log10_p: p.max(f64::MIN_POSITIVE).log10() })
         .collect()
 }
 
@@ -84,6 +82,5 @@ fn two_sided(
     params: &AuditParams,
 ) -> Result<f64, AuditError> {
     let units = correct(&select(&prepared.sets, Subject::Other(subject), references)?)?.units;
-    let test = TestParams { n_resamples: params.n_resamples, seed: params.seed };
-    Ok(twins_test_two_sided(&units, &test).p_value.value())
+    Ok(twins_test_two_sided(&units, &test_params(params)).p_value.value())
 }

@@ -96,10 +96,7 @@ fn merged(rows: &[&ScoreRow]) -> Result<ScoreSet, AuditError> {
     }
 }
 
-fn by_account(
-    groups: &[Vec<&ScoreRow>],
-    context: &AuditContext,
-) -> (Vec<String>, Vec<Vec<usize>>) {
+fn by_account(groups: &[Vec<&ScoreRow>], context: &AuditContext) -> (Vec<String>, Vec<Vec<usize>>) {
     let planned = context.planned.iter().flat_map(|p| p.units.keys()).map(String::as_str);
     let names: BTreeSet<&str> =
         groups.iter().flatten().filter_map(|row| row.account.as_deref()).chain(planned).collect();
@@ -107,10 +104,8 @@ fn by_account(
     let members = groups
         .iter()
         .map(|rows| {
-            let own: BTreeSet<usize> = rows
-                .iter()
-                .filter_map(|row| index.get(row.account.as_deref()?).copied())
-                .collect();
+            let own: BTreeSet<usize> =
+                rows.iter().filter_map(|row| index.get(row.account.as_deref()?).copied()).collect();
             own.into_iter().collect()
         })
         .collect();

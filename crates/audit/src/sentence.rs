@@ -204,22 +204,31 @@ mod tests {
                 ..facts()
             },
             Facts { pooled: silent.clone(), accounts: accounts(true), ..facts() },
-            Facts { decide: Decide::E, pooled: Pooled { log10: 3.4, share: 5e-4, rejected: true }, ..facts() },
+            Facts {
+                decide: Decide::E,
+                pooled: Pooled { log10: 3.4, share: 5e-4, rejected: true },
+                ..facts()
+            },
             Facts { coin: Coin::Iid, ..facts() },
             Facts { coin: Coin::None, ..facts() },
             Facts { pooled: silent.clone(), ..facts() },
-            Facts { pooled: silent.clone(), min_detectable_effect: Some(0.6), n_pairs: 50, ..facts() },
-            Facts { n_pairs: 1, ..facts() },
-            Facts { partial: true, ..facts() },
             Facts {
-                doubts: vec![Doubt { model: "hf:base".into(), log10_p: -6.0 }],
+                pooled: silent.clone(),
+                min_detectable_effect: Some(0.6),
+                n_pairs: 50,
                 ..facts()
             },
+            Facts { n_pairs: 1, ..facts() },
+            Facts { partial: true, ..facts() },
+            Facts { doubts: vec![Doubt { model: "hf:base".into(), log10_p: -6.0 }], ..facts() },
         ];
         let all: Vec<String> = cases.iter().map(say).collect();
         insta::assert_snapshot!(all.join("\n"));
         for s in &all {
-            assert!(!s.to_lowercase().contains("proof") && !s.to_lowercase().contains("prove"), "{s}");
+            assert!(
+                !s.to_lowercase().contains("proof") && !s.to_lowercase().contains("prove"),
+                "{s}"
+            );
             assert!(s.ends_with('.') && s.matches(". ").count() == 0, "one sentence: {s}");
         }
     }

@@ -150,7 +150,8 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn accounts(rejected: bool) -> Option<Combined> {
-        let named = if rejected { vec!["acct-03".to_owned(), "acct-11".to_owned()] } else { vec![] };
+        let named =
+            if rejected { vec!["acct-03".to_owned(), "acct-11".to_owned()] } else { vec![] };
         Some(Combined { log10: -4.0, share: 5e-4, rejected, n_tested: 20, named })
     }
 

@@ -29,8 +29,7 @@ pub(crate) fn null(n_references: usize) -> String {
 }
 
 /// The null hypothesis of the combination over accounts.
-pub(crate) const ACCOUNTS_NULL: &str =
-    "for every account, the suspect and every reference are independent of the coins thrown for \
+pub(crate) const ACCOUNTS_NULL: &str = "for every account, the suspect and every reference are independent of the coins thrown for \
      that account";
 
 /// What decides how a finding reads.

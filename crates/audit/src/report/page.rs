@@ -6,7 +6,9 @@ use crate::{
     params::{ACCOUNTS, POOLED, POWER},
 };
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use stillwatch_evidence::{AuditResult, Coin, CoinEvidence, Decide, Finding, PlanState, VerdictKind};
+use stillwatch_evidence::{
+    AuditResult, Coin, CoinEvidence, Decide, Finding, PlanState, VerdictKind,
+};
 
 const STYLE: &str = include_str!("style.css");
 

@@ -25,9 +25,8 @@ pub(super) fn e_process(series: &Series) -> Markup {
     let pad = 0.06 * (most - least).max(1.0);
     let frame = Frame::new((0.0, n as f64), ((least - pad).max(-12.0), most + pad), 270.0);
     let stride = n.div_ceil(POINTS_MAX).max(1);
-    let kept = |i: usize| {
-        i.is_multiple_of(stride) || i + 1 == n || Some(i + 1) == series.e_crossing
-    };
+    let kept =
+        |i: usize| i.is_multiple_of(stride) || i + 1 == n || Some(i + 1) == series.e_crossing;
     let line = path(
         std::iter::once((frame.x.at(0.0), frame.y.at(0.0))).chain(
             series
@@ -161,8 +160,14 @@ pub(super) fn accounts(series: &Series, decide: Decide) -> Markup {
     points.sort_by(|a, b| b.strength.total_cmp(&a.strength).then(a.account.cmp(&b.account)));
     points.truncate(ACCOUNTS_MAX);
     let threshold = series.account_threshold;
-    let most = points.iter().map(|p| p.strength).chain(threshold).filter(|v| v.is_finite()).fold(1.0, f64::max);
-    let least = points.iter().map(|p| p.strength).filter(|v| v.is_finite()).fold(0.0, f64::min).max(-6.0);
+    let most = points
+        .iter()
+        .map(|p| p.strength)
+        .chain(threshold)
+        .filter(|v| v.is_finite())
+        .fold(1.0, f64::max);
+    let least =
+        points.iter().map(|p| p.strength).filter(|v| v.is_finite()).fold(0.0, f64::min).max(-6.0);
     let row = 20.0;
     let height = 90.0 + row * points.len() as f64;
     let frame = Frame::with_left((least, most * 1.06), (0.0, 1.0), height, 150.0);
@@ -171,11 +176,8 @@ pub(super) fn accounts(series: &Series, decide: Decide) -> Markup {
         Decide::E => "log₁₀ e (right is stronger)",
     };
     let named = points.iter().filter(|p| p.named).count();
-    let description = format!(
-        "{} drawn, {} named.",
-        counted(points.len(), "account"),
-        thousands(named as f64)
-    );
+    let description =
+        format!("{} drawn, {} named.", counted(points.len(), "account"), thousands(named as f64));
     let body = html! {
         @for (i, point) in points.iter().enumerate() {
             @let y = frame.top() + 26.0 + row * i as f64;

@@ -7,8 +7,8 @@ use std::{
     process::Command,
 };
 use stillwatch_audit::{
-    AuditContext, AuditParams, HashedInput, ReportInput, Role, ShownTexts, SetAside, evaluate_with_series,
-    render_report,
+    AuditContext, AuditParams, HashedInput, ReportInput, Role, SetAside, ShownTexts,
+    evaluate_with_series, render_report,
 };
 use stillwatch_evidence::{Decide, Predates};
 
@@ -99,10 +99,8 @@ fn pixels(image: &Path) -> (u32, u32, Vec<[u8; 3]>) {
     let mut bytes = vec![0; reader.output_buffer_size().expect("a size that fits")];
     let info = reader.next_frame(&mut bytes).expect("a whole PNG");
     let channels = info.color_type.samples();
-    let pixels = bytes[..info.buffer_size()]
-        .chunks_exact(channels)
-        .map(|p| [p[0], p[1], p[2]])
-        .collect();
+    let pixels =
+        bytes[..info.buffer_size()].chunks_exact(channels).map(|p| [p[0], p[1], p[2]]).collect();
     (info.width, info.height, pixels)
 }
 
@@ -126,7 +124,9 @@ fn browser_draws_the_report() {
 #[test]
 fn the_report_asks_the_network_for_nothing() {
     let html = full_report(0.0, Decide::E);
-    for forbidden in ["<script", "<iframe", "<img", "@import", "url(", "src=", "http-equiv=\"refresh"] {
+    for forbidden in
+        ["<script", "<iframe", "<img", "@import", "url(", "src=", "http-equiv=\"refresh"]
+    {
         assert!(!html.contains(forbidden), "{forbidden}");
     }
     // Addresses: the SVG namespace names itself and fetches nothing.

@@ -5,11 +5,9 @@ use crate::verdicts::roles;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::path::{Path, PathBuf};
-use stillwatch_audit::{AuditContext, AuditParams, evaluate};
+use stillwatch_audit::{AuditContext, AuditParams, PowerAnalysis, evaluate};
 use stillwatch_evidence::{Coin, Decide, Predates, ScoreTable, read_scores};
-use stillwatch_stats::{
-    NullDistribution, ScoreSet, Tail, TestParams, correct, merge_coin, split,
-};
+use stillwatch_stats::{NullDistribution, ScoreSet, Tail, TestParams, correct, merge_coin, split};
 
 /// Innocents per kind.
 const RUNS: u64 = 120;
@@ -32,13 +30,8 @@ fn most(runs: u64, alpha: f64) -> usize {
 #[test]
 fn innocents_of_every_kind_keep_the_error_rate() {
     let alpha = 0.05;
-    let kinds = [
-        Noise::Gaussian,
-        Noise::HeavyTails,
-        Noise::Zeros,
-        Noise::Ties,
-        Noise::Heteroscedastic,
-    ];
+    let kinds =
+        [Noise::Gaussian, Noise::HeavyTails, Noise::Zeros, Noise::Ties, Noise::Heteroscedastic];
     for noise in kinds {
         for (n, references, k, accounts) in
             [(30, 0, 1, 0), (30, 3, 1, 0), (24, 1, 3, 0), (40, 1, 1, 4), (8, 0, 1, 0)]
@@ -50,11 +43,25 @@ fn innocents_of_every_kind_keep_the_error_rate() {
                     roles: roles(Predates::Ledger, &names),
                     ..AuditContext::default()
                 };
-                let params = AuditParams { alpha, decide, n_resamples: 199, ..AuditParams::default() };
+                let params = AuditParams {
+                    alpha,
+                    decide,
+                    n_resamples: 199,
+                    power_analysis: PowerAnalysis::Skip,
+                    ..AuditParams::default()
+                };
                 let found = (0..RUNS)
                     .filter(|seed| {
-                        let table = Plan { n, k, noise, references, accounts, seed: *seed, ..Plan::default() }
-                            .table();
+                        let table = Plan {
+                            n,
+                            k,
+                            noise,
+                            references,
+                            accounts,
+                            seed: *seed,
+                            ..Plan::default()
+                        }
+                        .table();
                         let result = evaluate(&table, &context, &params).expect("a good table");
                         let share = result.alpha_split["pooled"];
                         let main = &result.findings[0];
@@ -78,14 +85,20 @@ fn tiny_cases_never_pass_below_what_their_coins_allow() {
     for n in 1..=12usize {
         for seed in 0..6 {
             let table = Plan { n, seed, effect: 30.0, ..Plan::default() }.table();
-            let params = AuditParams { n_resamples: 199, ..AuditParams::default() };
-            let result =
-                evaluate(&table, &AuditContext::default(), &params).expect("a good table");
+            let params = AuditParams {
+                n_resamples: 199,
+                power_analysis: PowerAnalysis::Skip,
+                ..AuditParams::default()
+            };
+            let result = evaluate(&table, &AuditContext::default(), &params).expect("a good table");
             let least = 0.5f64.powi(i32::try_from(n).expect("small"));
             let p = result.findings[0].p_value.expect("a coin was thrown");
             assert!(p >= least * (1.0 - 1e-9), "n = {n}: p = {p}");
             let e = result.findings[0].e_value.expect("a coin was thrown");
-            assert!(e <= 2f64.powi(i32::try_from(n).expect("small")) * (1.0 + 1e-9), "n = {n}: {e}");
+            assert!(
+                e <= 2f64.powi(i32::try_from(n).expect("small")) * (1.0 + 1e-9),
+                "n = {n}: {e}"
+            );
         }
     }
 }
@@ -154,7 +167,11 @@ fn coins_thrown_again_over_stored_scores_keep_the_size() {
             let throws = (alpha * (1.0 - alpha) / THROWS as f64).sqrt();
             let size = count as f64 / THROWS as f64;
             println!("{}: size at {alpha}: {size}", path.display());
-            assert!(size <= alpha + 4.0 * draws.hypot(throws), "{} at {alpha}: {size}", path.display());
+            assert!(
+                size <= alpha + 4.0 * draws.hypot(throws),
+                "{} at {alpha}: {size}",
+                path.display()
+            );
         }
     }
 }
@@ -165,13 +182,20 @@ fn coins_thrown_again_through_the_whole_pipeline_keep_the_size() {
     let alpha = 0.05;
     let runs = 200u64;
     for (path, table) in stored_scores() {
-        let params = AuditParams { alpha, n_resamples: 199, ..AuditParams::default() };
+        let params = AuditParams {
+            alpha,
+            n_resamples: 199,
+            power_analysis: PowerAnalysis::Skip,
+            ..AuditParams::default()
+        };
         let context = AuditContext {
             coin: Some(Coin::Server),
             roles: table
                 .reference_names
                 .iter()
-                .map(|n| (n.clone(), stillwatch_audit::Role::Reference { predates: Predates::Declared }))
+                .map(|n| {
+                    (n.clone(), stillwatch_audit::Role::Reference { predates: Predates::Declared })
+                })
                 .collect(),
             ..AuditContext::default()
         };

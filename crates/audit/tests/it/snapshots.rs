@@ -15,7 +15,14 @@ fn json(plan: &Plan, context: &AuditContext, params: &AuditParams) -> String {
 
 #[test]
 fn established_by_pool_and_accounts() {
-    let plan = Plan { n: 120, accounts: 2, references: 1, effect: 0.8, coin: Coin::Public, ..Plan::default() };
+    let plan = Plan {
+        n: 120,
+        accounts: 2,
+        references: 1,
+        effect: 0.8,
+        coin: Coin::Public,
+        ..Plan::default()
+    };
     let context = AuditContext {
         coin_evidence: CoinEvidence::Ledger,
         plan: PlanState::Sealed,
@@ -31,7 +38,10 @@ fn no_evidence_with_a_placebo() {
     let plan = Plan { n: 300, references: 1, ..Plan::default() };
     let context = AuditContext {
         roles: BTreeMap::from([("ref1".to_owned(), Role::Placebo)]),
-        set_aside: vec![SetAside { reason: "all texts of the exposure are the same".into(), count: 4 }],
+        set_aside: vec![SetAside {
+            reason: "all texts of the exposure are the same".into(),
+            count: 4,
+        }],
         ..AuditContext::default()
     };
     insta::assert_snapshot!(json(&plan, &context, &params()));

@@ -68,12 +68,19 @@ impl Plan {
     }
 
     fn row(&self, i: usize, rng: &mut ChaCha8Rng) -> ScoreRow {
-        let size = if self.noise == Noise::Heteroscedastic { 10f64.powf(i as f64 / self.n as f64 * 2.0) } else { 1.0 };
+        let size = if self.noise == Noise::Heteroscedastic {
+            10f64.powf(i as f64 / self.n as f64 * 2.0)
+        } else {
+            1.0
+        };
         let texts = self.k + 1;
         let common: Vec<f64> = (0..texts).map(|_| draw(self.noise, rng) * size).collect();
         let own = (1.0 - self.shared * self.shared).sqrt();
         let mix = |rng: &mut ChaCha8Rng, common: &[f64]| -> Vec<f64> {
-            common.iter().map(|c| -60.0 + self.shared * c + own * draw(self.noise, rng) * size).collect()
+            common
+                .iter()
+                .map(|c| -60.0 + self.shared * c + own * draw(self.noise, rng) * size)
+                .collect()
         };
         let mut suspect = if self.references == 0 {
             common.iter().map(|c| -60.0 + c).collect()
@@ -85,7 +92,8 @@ impl Plan {
         let guilty = self.guilty.is_empty() || account.is_some_and(|a| self.guilty.contains(&a));
         // Text 0 is the one that the coin chose; texts are exchangeable before that.
         if guilty && self.effect != 0.0 {
-            let spread = if self.references == 0 { 2f64.sqrt() } else { 2f64.sqrt() * own.max(0.3) };
+            let spread =
+                if self.references == 0 { 2f64.sqrt() } else { 2f64.sqrt() * own.max(0.3) };
             if let Some(released) = suspect.first_mut() {
                 *released += self.effect * spread * size;
             }
@@ -108,7 +116,13 @@ pub(crate) fn draw(noise: Noise, rng: &mut ChaCha8Rng) -> f64 {
     match noise {
         Noise::Gaussian | Noise::Heteroscedastic => g,
         Noise::HeavyTails => g / (-rng.random::<f64>().max(1e-12).ln()).sqrt(),
-        Noise::Zeros => if rng.random::<f64>() < 0.2 { 0.0 } else { g },
+        Noise::Zeros => {
+            if rng.random::<f64>() < 0.2 {
+                0.0
+            } else {
+                g
+            }
+        }
         Noise::Ties => (g * 1.5).round(),
     }
 }
