@@ -13,24 +13,22 @@ mod params;
 mod placebos;
 mod prepare;
 mod report;
-mod run;
-mod score;
+mod sampled;
+mod sampling;
 mod sentence;
 mod sequential;
 mod series;
+mod similarity;
 mod twins;
 mod verdict;
-mod verify;
 mod words;
 
-pub use context::{AuditContext, Planned, Role, ScoreKind, SetAside};
+pub use context::{AuditContext, Role, ScoreKind, SetAside};
 pub use error::AuditError;
 pub use evaluate::{RESULT_SCHEMA, evaluate, evaluate_with_series};
-pub use params::{AuditParams, DEFAULT_TARGET_EFFECT, POWER, PowerAnalysis, Stopping};
+pub use params::{AuditParams, DEFAULT_TARGET_EFFECT, POWER, Stopping};
 pub use report::{HashedInput, ReportInput, ShownTexts, render_report};
-pub use run::{AuditOutcome, AuditRequest, AuditSource, OtherModel, run_audit};
-pub use score::{
-    NamedModel, ScoreEnd, ScoreJob, ScoredExposures, in_ledger_order, score_exposures,
-};
+pub use sampled::{SampledTable, SamplingKind, sampled_table};
+pub use sampling::{SamplingParams, by_forced_choice, by_similarity};
 pub use series::{AccountPoint, Evaluation, Series};
-pub use verify::{SCORES_CAVEAT, VerifyReport, verify_case};
+pub use similarity::{Words, similarity};

@@ -7,11 +7,10 @@
 use crate::{
     AuditError, AuditParams,
     prepare::{Prepared, Subject, select},
-    twins::test_params,
     verdict::Doubt,
 };
 use stillwatch_evidence::{PlaceboFinding, Predates, ReferenceFinding};
-use stillwatch_stats::{Alpha, correct, twins_test_two_sided};
+use stillwatch_stats::{Alpha, TestParams, correct, twins_test_two_sided};
 
 /// Each reference with its slope and its own test, made without other references.
 pub(crate) fn reference_findings(
@@ -82,5 +81,6 @@ fn two_sided(
     params: &AuditParams,
 ) -> Result<f64, AuditError> {
     let units = correct(&select(&prepared.sets, Subject::Other(subject), references)?)?.units;
-    Ok(twins_test_two_sided(&units, &test_params(params)).p_value.value())
+    let test = TestParams { n_resamples: params.n_resamples, seed: params.seed };
+    Ok(twins_test_two_sided(&units, &test).p_value.value())
 }

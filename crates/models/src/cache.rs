@@ -233,7 +233,7 @@ fn unwritable(error: &io::Error) -> ModelError {
 }
 
 /// The same error again, for another request that met it.
-fn copy(error: &ModelError) -> ModelError {
+pub(crate) fn copy(error: &ModelError) -> ModelError {
     match error {
         ModelError::Access { model, access, wanted } => {
             ModelError::Access { model: model.clone(), access: *access, wanted: *wanted }

@@ -3,6 +3,7 @@
 //! One string names any model ([`ModelSpec`]); [`open()`] gives a [`Model`]. This room
 //! knows how to talk to models and nothing of why they are asked.
 
+mod answers;
 mod budget;
 mod cache;
 pub mod decoder;
@@ -16,6 +17,7 @@ mod secret;
 mod spec;
 mod template;
 
+pub use answers::{AnswerCache, sample_cached};
 pub use budget::{Budget, BudgetError, Meter, Prices, Spent};
 pub use cache::{ScoreCache, score_cached};
 pub use hf::HfModel;

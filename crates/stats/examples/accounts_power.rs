@@ -156,7 +156,7 @@ fn whole(repetitions: usize) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let repetitions = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(1_000);
+    let repetitions = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(2_000);
     combinations(repetitions);
     whole(repetitions.div_ceil(20))
 }

@@ -4,20 +4,6 @@
 //! test at p = .38 with .003 for each of the three. So the error rate is split beforehand
 //! ([`AlphaSplit`]) between the pooled test and a combination over accounts. The p-values of
 //! accounts come from the twins test on each account's units; e-values from one e-process each.
-//!
-//! What the split buys, alpha 1e-3 in halves, power of each half and of both, and the share of the
-//! guilty accounts that are named (`examples/accounts_power.rs`, 100 runs; A accounts with n
-//! normal pairs each, g guilty with a shift of d standard deviations):
-//!
-//! ```text
-//!                                p                              e
-//!   A   g   n    d    pool  accounts  both  named    pool  accounts  both  named
-//!  20   3  16  1.15    .32       .96   .97    .29     .01       .84   .84    .00
-//!  20   3  40   .80    .43      1.00  1.00    .73     .04       .99   .99    .30
-//!  12   3  60   .70    .86      1.00  1.00    .93     .51      1.00  1.00    .59
-//!  20   1  40  1.00    .01       .78   .79    .79     .00       .54   .54    .54
-//!  20  20  16   .25    .88       .19   .88    .00     .54       .15   .54    .00
-//! ```
 
 use crate::multiplicity::{bonferroni, e_holm_adjusted, holm_adjusted, ln_add};
 use crate::{

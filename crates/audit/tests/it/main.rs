@@ -3,6 +3,7 @@
 mod attacks;
 mod browser;
 mod null;
+mod sampling;
 mod snapshots;
 mod synth;
 mod verdicts;

@@ -2,7 +2,9 @@
 
 use crate::helpers::{assert_super_uniform, normal, rng, set, throw};
 use rand_chacha::ChaCha8Rng;
-use stillwatch_stats::{ScoreSet, TestParams, Zeros, correct, merge_coin, signed_rank, twins_test};
+use stillwatch_stats::{
+    ScoreSet, TestParams, Zeros, correct, merge_coin, signed_rank, twins_test, twins_test_two_sided,
+};
 
 /// Share of 300 innocent suspects convicted at 1e-2, where `reference` scores what it likes.
 fn convictions(reference: impl Fn(f64, f64, &mut ChaCha8Rng) -> f64, seed: u64) -> f64 {

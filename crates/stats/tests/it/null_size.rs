@@ -1,6 +1,6 @@
 //! Every null is simulated: p-values must be super-uniform.
 
-use crate::helpers::{assert_super_uniform, normal, pairs, rng, set, t2, throw};
+use crate::helpers::{assert_super_uniform, normal, pairs, rng, set, t2};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use stillwatch_stats::{
@@ -31,17 +31,18 @@ const FAMILIES: [&str; 5] = ["gaussian", "t2", "ties", "zeros", "heteroscedastic
 fn cheap_tests_of_pairs() {
     let mut rng = rng(11);
     for (kind, name) in FAMILIES.iter().enumerate() {
-        let mut p: [Vec<PValue>; 4] = Default::default();
-        for draw in 0..100_000 {
-            let n = [1, 2, 3, 4, 5, 6, 12][draw % 7];
-            let x: Vec<f64> = (0..n).map(|i| symmetric(kind, i, &mut rng)).collect();
-            p[0].push(sign_test(&x));
-            p[1].push(signed_rank(&x, Zeros::Pratt));
-            p[2].push(signed_rank(&x, Zeros::Drop));
-            p[3].push(chernoff(&pairs(&x)));
-        }
-        for (test, p) in ["sign", "pratt", "wilcoxon", "chernoff"].iter().zip(&p) {
-            assert_super_uniform(&format!("{test}, {name}"), p);
+        for n in [1, 2, 3, 4, 5, 6, 12] {
+            let mut p: [Vec<PValue>; 4] = Default::default();
+            for _ in 0..100_000 / 7 {
+                let x: Vec<f64> = (0..n).map(|i| symmetric(kind, i, &mut rng)).collect();
+                p[0].push(sign_test(&x));
+                p[1].push(signed_rank(&x, Zeros::Pratt));
+                p[2].push(signed_rank(&x, Zeros::Drop));
+                p[3].push(chernoff(&pairs(&x)));
+            }
+            for (test, p) in ["sign", "pratt", "wilcoxon", "chernoff"].iter().zip(&p) {
+                assert_super_uniform(&format!("{test}, {name}, n = {n}"), p);
+            }
         }
     }
 }
@@ -91,14 +92,6 @@ fn coins_thrown_again_over_one_set_of_scores() {
             .map(|_| null.p_value(&unordered.throw(&mut rng)).expect("own orientation"))
             .collect();
         assert_super_uniform(&format!("re-thrown, K = {k}, n = {n}"), &p);
-        // The rest of the pipeline can't see them either: relabelled sets make the same units.
-        for _ in 0..500 {
-            let thrown: Vec<ScoreSet> = sets.iter().map(|s| throw(s, &mut rng)).collect();
-            let again = split(&correct(&thrown).expect("valid").units);
-            assert_eq!(again.0, unordered);
-            let as_units = unordered.oriented(&again.1).expect("own orientation");
-            assert_eq!(split(&as_units), again);
-        }
         // And it isn't idle: close to its nominal size at 5%.
         let size = p.iter().filter(|p| p.value() <= 0.05).count() as f64 / p.len() as f64;
         assert!(size > 0.039, "K = {k}, n = {n}: size {size} at 0.05");
