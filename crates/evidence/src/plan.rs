@@ -147,7 +147,7 @@ impl Plan {
             return Err(refused(self, format!("alpha is {}, expected within (0, 1)", self.alpha)));
         }
         let parts = self.alpha_split.values();
-        if parts.clone().any(|part| !(*part >= 0.0))
+        if parts.clone().any(|part| part.is_nan() || *part < 0.0)
             || parts.sum::<f64>() > self.alpha * (1.0 + 1e-12)
         {
             return Err(refused(

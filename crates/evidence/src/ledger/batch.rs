@@ -83,7 +83,7 @@ impl Validate for KeptDraft {
     }
 }
 
-fn request<'a>(draft: &'a Draft, beacon: Option<FutureRound>) -> ExposureRequest<'a> {
+fn request(draft: &Draft, beacon: Option<FutureRound>) -> ExposureRequest<'_> {
     ExposureRequest {
         id: &draft.id,
         messages: &draft.messages,
@@ -144,12 +144,11 @@ pub fn read_kept(path: &Path) -> Result<Vec<KeptDraft>, ReadError> {
     let mut by_id: BTreeMap<String, usize> = BTreeMap::new();
     let mut all: Vec<KeptDraft> = Vec::new();
     for kept in read_all::<KeptDraft>(path)? {
-        match by_id.get(&kept.draft.id).and_then(|&at| all.get_mut(at)) {
-            Some(earlier) => *earlier = kept,
-            None => {
-                by_id.insert(kept.draft.id.clone(), all.len());
-                all.push(kept);
-            }
+        if let Some(earlier) = by_id.get(&kept.draft.id).and_then(|&at| all.get_mut(at)) {
+            *earlier = kept;
+        } else {
+            by_id.insert(kept.draft.id.clone(), all.len());
+            all.push(kept);
         }
     }
     Ok(all)

@@ -104,6 +104,11 @@ impl<M: Media> FrameWriter<M> {
     }
 }
 
+/// Four little-endian bytes of length; entries and payloads are bounded far below 4 GiB.
+fn length(bytes: &[u8]) -> [u8; 4] {
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes()
+}
+
 /// One frame of the first entries, as many as fit, for a file of `start` bytes; adds the offset
 /// of each entry's data and returns how many were taken.
 fn encode(entries: &[Vec<u8>], start: u64, offsets: &mut Vec<u64>) -> (Vec<u8>, usize) {
@@ -113,14 +118,14 @@ fn encode(entries: &[Vec<u8>], start: u64, offsets: &mut Vec<u64>) -> (Vec<u8>, 
         if n_taken > 0 && payload.len() + 4 + entry.len() > PAYLOAD_BYTES_MAX {
             break;
         }
-        payload.extend_from_slice(&(entry.len() as u32).to_le_bytes());
+        payload.extend_from_slice(&length(entry));
         offsets.push(start + (HEADER_BYTES + payload.len()) as u64);
         payload.extend_from_slice(entry);
         n_taken += 1;
     }
     let mut frame = Vec::with_capacity(HEADER_BYTES + payload.len());
     frame.extend_from_slice(FRAME_MAGIC);
-    frame.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+    frame.extend_from_slice(&length(&payload));
     frame.extend_from_slice(&checksum(&payload));
     frame.extend_from_slice(&payload);
     (frame, n_taken)

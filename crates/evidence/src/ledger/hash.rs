@@ -162,7 +162,7 @@ pub fn text_commitment(salt: &Salt, text: &str) -> Sha256Hash {
 pub fn coin_commitment(id: &str, slot: usize, salts: &[Salt]) -> Sha256Hash {
     let slot = (slot as u64).to_be_bytes();
     let mut parts: Vec<&[u8]> = vec![id.as_bytes(), &slot];
-    parts.extend(salts.iter().map(|salt| salt.as_slice()));
+    parts.extend(salts.iter().map(Salt::as_slice));
     tagged("stillwatch/coin/v1", &parts)
 }
 
@@ -188,6 +188,6 @@ pub struct RequestSide<'a> {
 pub fn request_hash(request: &RequestSide<'_>, salts: &[Salt]) -> Result<Sha256Hash, String> {
     let json = serde_json_canonicalizer::to_vec(request).map_err(|e| e.to_string())?;
     let mut parts: Vec<&[u8]> = vec![&json];
-    parts.extend(salts.iter().map(|salt| salt.as_slice()));
+    parts.extend(salts.iter().map(Salt::as_slice));
     Ok(tagged("stillwatch/request/v1", &parts))
 }

@@ -90,11 +90,16 @@ impl Tree {
     }
 
     /// The node at `index` of the array layout, in the tree of `size` leaves.
-    fn node(&self, index: u64, size: usize) -> Sha256Hash {
-        let index = index as usize;
+    fn node(&self, index: usize, size: usize) -> Sha256Hash {
         let half = (1_usize << index.trailing_ones()) - 1;
         let (first, last) = ((index - half) / 2, usize::midpoint(index, half));
         self.range_root(first, size.min(last + 1))
+    }
+
+    /// The nodes at these places; all lie within the array, so none is left out.
+    fn nodes_at(&self, indices: Vec<u64>, size: usize) -> Vec<Sha256Hash> {
+        let indices = indices.into_iter().filter_map(|index| usize::try_from(index).ok());
+        indices.map(|index| self.node(index, size)).collect()
     }
 
     /// `PATH(m, D[n])` of RFC 6962, section 2.1.1: `index` is m, `tree_size` is n.
@@ -112,7 +117,7 @@ impl Tree {
             });
         }
         let nodes = ct_merkle::indices_for_inclusion_proof(tree_size, index);
-        Ok(nodes.into_iter().map(|i| self.node(i, size)).collect())
+        Ok(self.nodes_at(nodes, size))
     }
 
     /// `PROOF(m, D[n])` of RFC 6962, section 2.1.2: `first_size` is m, `second_size` is n.
@@ -134,7 +139,7 @@ impl Tree {
             return Ok(Vec::new());
         }
         let nodes = ct_merkle::indices_for_consistency_proof(first_size, added);
-        Ok(nodes.into_iter().map(|i| self.node(i, size)).collect())
+        Ok(self.nodes_at(nodes, size))
     }
 }
 

@@ -91,7 +91,7 @@ fn nothing_follows_what_could_not_be_undone() {
 #[test]
 fn large_batches_become_several_frames() {
     let mut writer = writer();
-    let batch: Vec<Vec<u8>> = (0..300).map(|n| vec![n as u8; 60_000]).collect();
+    let batch: Vec<Vec<u8>> = (0..=255_u8).chain(0..44).map(|n| vec![n; 60_000]).collect();
     assert!(batch.iter().map(Vec::len).sum::<usize>() > 2 * PAYLOAD_BYTES_MAX);
     writer.append(&batch).unwrap();
     assert_eq!(read(&writer.media.bytes).unwrap().1, batch);

@@ -14,7 +14,7 @@ fn drafts(n: usize) -> Vec<Draft> {
         id: format!("draft-{number}"),
         messages: vec![Message { role: "user".to_owned(), content: format!("{number}") }],
         texts: (0..2 + number % 2).map(|k| format!("text {k} of {number}")).collect(),
-        account: (number % 2 == 0).then(|| format!("account-{}", number % 5)),
+        account: number.is_multiple_of(2).then(|| format!("account-{}", number % 5)),
         model: None,
         params: Some(serde_json::json!({ "temperature": 0.7 })),
         time: None,

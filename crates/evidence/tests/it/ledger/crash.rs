@@ -195,7 +195,7 @@ fn cut_at_every_byte_it_opens_with_every_whole_entry_or_reports_a_loss() {
     let other = tempfile::tempdir().unwrap();
     copy(dir.path(), other.path());
     let mark = fs_err::read(dir.path().join("acknowledged")).unwrap();
-    for cut in (ends[0] as usize..=bytes.len()).rev() {
+    for cut in (usize::try_from(ends[0]).unwrap()..=bytes.len()).rev() {
         let whole = ends.iter().filter(|&&end| end <= cut as u64).count() - 1;
         // After a power cut the mark may lag behind: here it says nothing.
         fs_err::write(other.path().join("acknowledged"), b"").unwrap();

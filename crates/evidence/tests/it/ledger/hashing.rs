@@ -33,7 +33,7 @@ const ROOTS: [&str; 9] = [
 ];
 
 /// (tree size, leaf index, path)
-const INCLUSION: [(u64, u64, &[&str]); 7] = [
+const INCLUSION: [(usize, usize, &[&str]); 7] = [
     (1, 0, &[]),
     (2, 0, &["96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7"]),
     (2, 1, &["6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"]),
@@ -68,7 +68,7 @@ const INCLUSION: [(u64, u64, &[&str]); 7] = [
 ];
 
 /// (first size, second size, proof)
-const CONSISTENCY: [(u64, u64, &[&str]); 4] = [
+const CONSISTENCY: [(usize, usize, &[&str]); 4] = [
     (1, 1, &[]),
     (
         1,
@@ -122,13 +122,15 @@ fn roots_and_proofs_are_those_of_certificate_transparency() {
         assert_eq!(tree_of(&LEAVES[..size]).root(size as u64).unwrap(), hash(root));
     }
     for (size, index, path) in INCLUSION {
+        let (data, root) = (LEAVES[index], hash(ROOTS[size]));
+        let (index, size) = (index as u64, size as u64);
         assert_eq!(tree.prove_inclusion(index, size).unwrap(), hashes(path), "{index} of {size}");
-        let root = hash(ROOTS[size as usize]);
-        verify_inclusion(LEAVES[index as usize], index, size, &root, &hashes(path)).unwrap();
+        verify_inclusion(data, index, size, &root, &hashes(path)).unwrap();
     }
     for (first, second, proof) in CONSISTENCY {
+        let (one, two) = (hash(ROOTS[first]), hash(ROOTS[second]));
+        let (first, second) = (first as u64, second as u64);
         assert_eq!(tree.prove_consistency(first, second).unwrap(), hashes(proof));
-        let (one, two) = (hash(ROOTS[first as usize]), hash(ROOTS[second as usize]));
         verify_consistency(first, &one, second, &two, &hashes(proof)).unwrap();
     }
 }
@@ -236,7 +238,7 @@ proptest! {
         picks in any::<[prop::sample::Index; 4]>(),
         bit in 0_usize..256,
     ) {
-        let leaves: Vec<Vec<u8>> = (0..n).map(|i| vec![i as u8; 3]).collect();
+        let leaves: Vec<Vec<u8>> = (0..n).map(|i| vec![u8::try_from(i).unwrap(); 3]).collect();
         let mut tree = Tree::default();
         for leaf in &leaves {
             tree.push(leaf_hash(leaf));

@@ -135,7 +135,7 @@ pub(crate) fn filled(dir: &Path, n: usize, n_slots: usize) -> (Ledger, SignedHea
     (ledger, head, exposures)
 }
 
-pub(crate) fn claim<'a>(last: u64, filter: &'a Filter) -> LedgerClaim<'a> {
+pub(crate) fn claim(last: u64, filter: &Filter) -> LedgerClaim<'_> {
     LedgerClaim {
         first_sequence: 0,
         last_sequence: last,
