@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use std::{fmt, process::ExitCode};
-use stillwatch_evidence::{EXIT_PARTIAL, ErrorReport, Report};
+use stillwatch_evidence::{EXIT_PARTIAL, ErrorReport, Report, ledger::LedgerError};
 
 /// The documented exit codes. Precedence: internal > input > partial > finding > clean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,5 +94,11 @@ impl Failure {
         let text = error.render().to_string();
         let text = text.trim_end();
         Self::input("usage", text.strip_prefix("error: ").unwrap_or(text))
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        Self::report(&error)
     }
 }

@@ -11,8 +11,7 @@ use std::{collections::BTreeMap, path::Path};
 use stillwatch_evidence::{
     AlphaSplit, Decide, Exposure, digest_file,
     ledger::{
-        Filter, Ledger, LedgerError, LogIdentity, LogKey, LogView, OsEntropy, Sha256Hash, read_key,
-        write_key,
+        Filter, Ledger, LogIdentity, LogKey, LogView, OsEntropy, Sha256Hash, read_key, write_key,
     },
     plan::{
         Difference, PLAN_VERSION, Plan, PlannedBudget, PlannedExposures, PlannedModel,
@@ -27,10 +26,6 @@ const NAME: &str = "audit";
 /// Share of alpha of the pooled test where accounts are tested too.
 const POOLED_SHARE: f64 = 0.5;
 
-fn failed(error: LedgerError) -> Failure {
-    Failure::report(&error)
-}
-
 /// Seals the plan that these flags make, and writes it to `--plan FILE`.
 pub fn run(args: &AuditArgs, printer: Printer) -> Result<Exit, Failure> {
     let file = args.plan.as_deref().ok_or_else(|| {
@@ -44,11 +39,11 @@ pub fn run(args: &AuditArgs, printer: Printer) -> Result<Exit, Failure> {
     let plan = planned(args)?;
     let now = Timestamp::now();
     let sealed = if let Some(dir) = &args.ledger {
-        let mut ledger = Ledger::open(dir).map_err(failed)?;
-        seal_in_ledger(&mut ledger, plan, now).map_err(failed)?
+        let mut ledger = Ledger::open(dir)?;
+        seal_in_ledger(&mut ledger, plan, now)?
     } else {
         let earlier = sealed_beside(file)?;
-        seal_alone(plan, now, &key_beside(file)?, &earlier).map_err(failed)?
+        seal_alone(plan, now, &key_beside(file)?, &earlier)?
     };
     write_json(file, &sealed)?;
     if printer.is_json() {
@@ -83,10 +78,10 @@ pub fn follow(args: &AuditArgs) -> Result<Option<SealedPlan>, Failure> {
     let Some(path) = args.plan.as_deref() else { return Ok(None) };
     let sealed: SealedPlan = read_json(path)?;
     match &args.ledger {
-        Some(dir) => sealed.verify_in(&LogView::open(dir).map_err(failed)?).map_err(failed)?,
-        None => sealed.verify().map_err(failed)?,
+        Some(dir) => sealed.verify_in(&LogView::open(dir)?)?,
+        None => sealed.verify()?,
     }
-    let differences = sealed.check(&planned(args)?).map_err(failed)?;
+    let differences = sealed.check(&planned(args)?)?;
     if differences.is_empty() {
         return Ok(Some(sealed));
     }
@@ -133,9 +128,8 @@ pub fn planned(args: &AuditArgs) -> Result<Plan, Failure> {
     let asked = asked(args)?;
     let decide = match args.decide {
         Some(DecideArg::P) => Decide::P,
-        Some(DecideArg::E) => Decide::E,
         None if args.scores.is_some() => Decide::P,
-        None => Decide::E,
+        Some(DecideArg::E) | None => Decide::E,
     };
     let share = args.alpha * POOLED_SHARE;
     let alpha_split: AlphaSplit = if asked.accounts {
@@ -187,7 +181,7 @@ pub fn planned(args: &AuditArgs) -> Result<Plan, Failure> {
 
 /// The range of the ledger that the exposures span.
 fn range(dir: &Path, exposures: &[Exposure]) -> Result<Option<PlannedRange>, Failure> {
-    let log_id = LogIdentity::read(dir).map_err(failed)?.log_id;
+    let log_id = LogIdentity::read(dir)?.log_id;
     let sequences = || {
         let commitments = exposures.iter().filter_map(|one| one.commitment.as_ref());
         commitments.filter(|one| one.log_id == log_id).map(|one| one.sequence)
@@ -220,10 +214,10 @@ fn model(spec: &str) -> Result<PlannedModel, Failure> {
 fn key_beside(file: &Path) -> Result<LogKey, Failure> {
     let path = file.with_extension("key");
     if path.exists() {
-        return read_key(&path).map_err(failed);
+        return read_key(&path).map_err(Failure::from);
     }
-    let key = LogKey::generate(&mut OsEntropy).map_err(failed)?;
-    write_key(&path, &key).map_err(failed)?;
+    let key = LogKey::generate(&mut OsEntropy)?;
+    write_key(&path, &key)?;
     Ok(key)
 }
 

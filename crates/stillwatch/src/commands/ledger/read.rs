@@ -20,10 +20,6 @@ use stillwatch_evidence::{
     read_exposures,
 };
 
-fn failed(error: LedgerError) -> Failure {
-    Failure::report(&error)
-}
-
 /// Reads beacon rounds and checks their signatures. A round with a previous signature is one of
 /// the chained beacon.
 ///
@@ -34,7 +30,7 @@ pub fn checked_rounds(paths: &[PathBuf]) -> Result<Vec<CheckedRound>, Failure> {
         let round: Round = read_json(path)?;
         let chained = round.previous_signature.is_some();
         let chain = if chained { Chain::Default } else { Chain::Quicknet };
-        round.check(chain).map_err(|e| failed(e).file(path.display()))
+        round.check(chain).map_err(|e| Failure::from(e).file(path.display()))
     };
     paths.iter().map(check).collect()
 }
@@ -50,13 +46,13 @@ pub(super) fn prove(args: &ProveArgs, printer: Printer) -> Result<Exit, Failure>
     if let (Some(openings), Some(exposures)) = (&args.openings, &args.exposures) {
         return open(args, openings, exposures, printer);
     }
-    let view = LogView::open(&args.dir).map_err(failed)?;
+    let view = LogView::open(&args.dir)?;
     let size = match args.tree_size {
         Some(size) => size,
         None => last_head(&view)?.head.tree_size,
     };
     if let Some(first) = args.consistency {
-        let proof = view.prove_consistency(first, size).map_err(failed)?;
+        let proof = view.prove_consistency(first, size)?;
         return deliver(&proof, args.out.as_deref(), printer);
     }
     let leaf = match (args.leaf, &args.id) {
@@ -69,7 +65,7 @@ pub(super) fn prove(args: &ProveArgs, printer: Printer) -> Result<Exit, Failure>
         }
         (None, None) => return Err(Failure::input("usage", "nothing to prove")),
     };
-    deliver(&view.prove_inclusion(leaf, size).map_err(failed)?, args.out.as_deref(), printer)
+    deliver(&view.prove_inclusion(leaf, size)?, args.out.as_deref(), printer)
 }
 
 /// A proof is JSON for people too: it is made for programs.
@@ -94,7 +90,7 @@ fn open(
     printer: Printer,
 ) -> Result<Exit, Failure> {
     let rounds = checked_rounds(&args.round_file)?;
-    let ledger = Ledger::open(&args.dir).map_err(failed)?;
+    let ledger = Ledger::open(&args.dir)?;
     let head = last_head(&ledger)?.clone();
     let kept = read_kept(openings).map_err(|e| Failure::report(&e))?;
     if kept.is_empty() {
@@ -103,7 +99,7 @@ fn open(
     }
     let mut lines = Vec::new();
     for kept in &kept {
-        let exposure = kept.exposure(&ledger, &head, &rounds).map_err(failed)?;
+        let exposure = kept.exposure(&ledger, &head, &rounds)?;
         serde_json::to_writer(&mut lines, &exposure)
             .map_err(|e| Failure::new(Exit::Internal, "json", e))?;
         lines.push(b'\n');
@@ -153,7 +149,7 @@ pub(super) fn verify(args: &LedgerVerifyArgs, printer: Printer) -> Result<Exit, 
             found.valid = false;
             found.problem = Some(error.to_string());
         }
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(error.into()),
     }
     if let Some(range) = &found.range {
         let clean = range.coin_evidence() == CoinEvidence::Ledger && range.adverse.is_empty();

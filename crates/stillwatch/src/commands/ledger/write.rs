@@ -12,18 +12,14 @@ use std::path::Path;
 use stillwatch_evidence::{
     beacon::Chain,
     ledger::{
-        ConsistencyProof, FutureRound, Ledger, LedgerError, LogKey, LogView, OsEntropy, SignedHead,
+        ConsistencyProof, Cosignature, FutureRound, Ledger, LogKey, LogView, OsEntropy, SignedHead,
         append_drafts, read_drafts, read_key, write_key,
     },
 };
 
-fn failed(error: LedgerError) -> Failure {
-    Failure::report(&error)
-}
-
 /// `ledger init`.
 pub(super) fn init(args: &InitArgs, printer: Printer) -> Result<Exit, Failure> {
-    let ledger = Ledger::create(&args.dir, Timestamp::now()).map_err(failed)?;
+    let ledger = Ledger::create(&args.dir, Timestamp::now())?;
     if printer.is_json() {
         printer.json(ledger.identity());
     } else {
@@ -42,11 +38,11 @@ pub(super) fn init(args: &InitArgs, printer: Printer) -> Result<Exit, Failure> {
 
 /// `ledger append`.
 pub(super) fn append(args: &AppendArgs, printer: Printer) -> Result<Exit, Failure> {
-    let mut ledger = Ledger::open(&args.dir).map_err(failed)?;
+    let mut ledger = Ledger::open(&args.dir)?;
     let (value, text) = if let (Some(texts), Some(openings)) = (&args.texts, &args.openings) {
         let drafts = read_drafts(texts).map_err(|e| Failure::report(&e))?;
         let beacon = future_round(args)?;
-        let done = append_drafts(&mut ledger, &drafts, beacon, openings).map_err(failed)?;
+        let done = append_drafts(&mut ledger, &drafts, beacon, openings)?;
         let mut text = format!(
             "{} exposures begun, {} finished, {} entries in the log",
             done.n_committed,
@@ -55,10 +51,11 @@ pub(super) fn append(args: &AppendArgs, printer: Printer) -> Result<Exit, Failur
         );
         if let Some(FutureRound { chain, round }) = beacon {
             let due = chain.round_time(round).map_or_else(String::new, |due| due.to_string());
-            text += &format!(
+            let when = format!(
                 "\nround {round} of {chain:?} throws the coins, due at {due}: publish a head and \
                  have it cosigned before"
             );
+            text.push_str(&when);
         }
         let value = json!({
             "n_committed": done.n_committed,
@@ -74,10 +71,10 @@ pub(super) fn append(args: &AppendArgs, printer: Printer) -> Result<Exit, Failur
         let hash = hash
             .parse()
             .map_err(|e| Failure::input("usage", format!("--weights: the hash of {model}: {e}")))?;
-        let leaf = ledger.record_weights(model, hash).map_err(failed)?;
+        let leaf = ledger.record_weights(model, hash)?;
         (json!({ "leaf_index": leaf }), format!("weights of {model} recorded as leaf {leaf}"))
     } else if let (Some(account), Some(reason)) = (&args.delete_account, &args.reason) {
-        let leaf = ledger.record_deletion(account, reason).map_err(failed)?;
+        let leaf = ledger.record_deletion(account, reason)?;
         let tag = ledger.account_tag(account);
         let text = format!("deletion of the account with pseudonym {tag} recorded as leaf {leaf}");
         (json!({ "leaf_index": leaf, "account_tag": tag }), text)
@@ -106,14 +103,14 @@ fn future_round(args: &AppendArgs) -> Result<Option<FutureRound>, Failure> {
 /// `ledger head`.
 pub(super) fn head(args: &HeadArgs, printer: Printer) -> Result<Exit, Failure> {
     let head = if args.last {
-        let view = LogView::open(&args.dir).map_err(failed)?;
+        let view = LogView::open(&args.dir)?;
         view.heads().last().cloned().ok_or_else(|| {
             Failure::input("no_head", "this ledger has no head yet")
                 .hint("leave --last out to sign one")
         })?
     } else {
-        let mut ledger = Ledger::open(&args.dir).map_err(failed)?;
-        ledger.close_epoch(Timestamp::now()).map_err(failed)?
+        let mut ledger = Ledger::open(&args.dir)?;
+        ledger.close_epoch(Timestamp::now())?
     };
     deliver(&head, args.out.as_deref(), printer)?;
     Ok(Exit::Clean)
@@ -123,29 +120,29 @@ pub(super) fn head(args: &HeadArgs, printer: Printer) -> Result<Exit, Failure> {
 pub(super) fn cosign(args: &CosignArgs, printer: Printer) -> Result<Exit, Failure> {
     let mut head: SignedHead = read_json(&args.head)?;
     if let Some(dir) = &args.into {
-        let mut ledger = Ledger::open(dir).map_err(failed)?;
-        let n_new = ledger.add_cosignatures(&head).map_err(failed)?;
+        let mut ledger = Ledger::open(dir)?;
+        let n_new = ledger.add_cosignatures(&head)?;
         show(printer, &json!({ "n_new": n_new }), &format!("{n_new} new cosignatures kept"));
         return Ok(Exit::Clean);
     }
     if let (Some(previous), Some(proof)) = (&args.previous, &args.consistency) {
         let previous: SignedHead = read_json(previous)?;
         let proof: ConsistencyProof = read_json(proof)?;
-        proof.verify(&previous, &head).map_err(failed)?;
+        proof.verify(&previous, &head)?;
     }
     let path = args.key.as_deref().ok_or_else(|| Failure::input("usage", "--key is missing"))?;
     let key = witness_key(path, args.new_key)?;
-    head.cosign(&key, Timestamp::now()).map_err(failed)?;
+    head.cosign(&key, Timestamp::now())?;
     deliver(&head, args.out.as_deref(), printer)?;
     Ok(Exit::Clean)
 }
 
 fn witness_key(path: &Path, new: bool) -> Result<LogKey, Failure> {
     if !new {
-        return read_key(path).map_err(failed);
+        return read_key(path).map_err(Failure::from);
     }
-    let key = LogKey::generate(&mut OsEntropy).map_err(failed)?;
-    write_key(path, &key).map_err(failed)?;
+    let key = LogKey::generate(&mut OsEntropy)?;
+    write_key(path, &key)?;
     Ok(key)
 }
 
@@ -168,10 +165,10 @@ fn deliver(head: &SignedHead, out: Option<&Path>, printer: Printer) -> Result<()
         inner.tree_size,
         inner.time,
         inner.root,
-        head.head_hash().map_err(failed)?
+        head.head_hash()?
     );
-    for cosignature in &head.cosignatures {
-        text += &format!("\nwitness    {} at {}", cosignature.public_key, cosignature.time);
+    for Cosignature { public_key, time, .. } in &head.cosignatures {
+        text.extend(["\nwitness    ", public_key, " at ", &time.to_string()]);
     }
     printer.out(&text);
     Ok(())
