@@ -159,10 +159,10 @@ fn number(decide: Decide, log10: f64) -> String {
 
 fn against(decide: Decide, log10: f64, share: f64) -> String {
     let bound = match decide {
-        Decide::P => format!("where at most {} was asked", probability(share.log10())),
-        Decide::E => format!("where at least {} was asked", e_value(-share.log10())),
+        Decide::P => format!("at most {} was asked", probability(share.log10())),
+        Decide::E => format!("at least {} was asked", e_value(-share.log10())),
     };
-    format!("{}, {bound}", number(decide, log10))
+    format!("{} ({bound})", number(decide, log10))
 }
 
 fn caveats(facts: &Facts, verdict: VerdictKind) -> String {

@@ -98,7 +98,7 @@ impl Frame {
     /// A vertical mark with a label on top of it, kept inside the frame.
     pub(super) fn mark_x(&self, value: f64, class: &str, text: &str, line: u8) -> Markup {
         let x = self.x.at(value);
-        let near_right = x > self.right() - 150.0;
+        let near_right = x > self.right() - 185.0;
         let anchor = if near_right { "end" } else { "start" };
         let shift = if near_right { -5.0 } else { 5.0 };
         let y = self.top() + 10.0 + 15.0 * f64::from(line);

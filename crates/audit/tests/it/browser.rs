@@ -81,7 +81,7 @@ fn screenshot(browser: &Path, dir: &Path, html: &str, extra: &[&str]) -> PathBuf
     let status = Command::new(browser)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"])
         .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-        .args(["--hide-scrollbars", "--window-size=1000,4200"])
+        .args(["--hide-scrollbars", "--window-size=1000,5600"])
         .arg(format!("--user-data-dir={}", dir.join("profile").display()))
         .arg(format!("--screenshot={}", image.display()))
         .args(extra)

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod browser;
+mod cases;
 mod null;
 mod sampling;
 mod snapshots;
