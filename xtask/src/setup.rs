@@ -32,5 +32,5 @@ pub(crate) fn run() -> anyhow::Result<()> {
         process::run("sh", &["-c", &line])?;
     }
     process::run("scripts/models", &[])?;
-    process::run("scripts/serve-model", &["--install"])
+    process::run("scripts/serve-model", &["--setup"])
 }
