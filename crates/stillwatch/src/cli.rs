@@ -4,6 +4,8 @@ pub mod ledger;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use stillwatch_audit::DEFAULT_TARGET_EFFECT;
+use stillwatch_evidence::Decide;
 
 /// Was that model trained on yours? Find out, establish it with an error rate that you choose,
 /// and make it hard to do.
@@ -135,8 +137,12 @@ pub struct AuditArgs {
     #[arg(long, value_enum)]
     pub coin: Option<CoinArg>,
     /// "No evidence" needs the power to see an effect of this size (standard deviations of x)
-    #[arg(long, default_value_t = 0.3)]
+    #[arg(long, default_value_t = DEFAULT_TARGET_EFFECT)]
     pub target_effect: f64,
+    /// All prompts were fixed before the first coin (batches, canaries, benchmarks): then a
+    /// fixed-n p-value may decide about exposures, and does by default
+    #[arg(long)]
+    pub prompts_fixed: bool,
     /// Pairs to score at most, in ledger order
     #[arg(long, value_name = "N")]
     pub budget: Option<usize>,
@@ -191,6 +197,19 @@ pub struct AuditArgs {
     /// What every verb takes.
     #[command(flatten)]
     pub common: Common,
+}
+
+impl AuditArgs {
+    /// Which number decides: as declared, else p for scores made elsewhere and for prompts that
+    /// were fixed before the first coin, e for coins thrown in service.
+    pub fn decides(&self) -> Decide {
+        match self.decide {
+            Some(DecideArg::P) => Decide::P,
+            Some(DecideArg::E) => Decide::E,
+            None if self.scores.is_some() || self.prompts_fixed => Decide::P,
+            None => Decide::E,
+        }
+    }
 }
 
 /// Flags of `verify`.
