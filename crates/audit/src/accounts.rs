@@ -9,10 +9,11 @@ use crate::{
     prepare::{Prepared, units_of},
     sequential::Questions,
     series::AccountPoint,
+    twins::test_params,
 };
 use stillwatch_evidence::{AccountFinding, Decide};
 use stillwatch_stats::{
-    EValue, PValue, TestParams,
+    EValue, PValue,
     accounts::{AccountsParams, Decision, accounts_test},
 };
 
@@ -127,9 +128,5 @@ fn by_p(
 
 /// What the tests of accounts are told.
 pub(crate) fn accounts_params(questions: &Questions, params: &AuditParams) -> AccountsParams {
-    AccountsParams {
-        alpha: questions.alpha,
-        split: questions.split,
-        test: TestParams { n_resamples: params.n_resamples, seed: params.seed },
-    }
+    AccountsParams { alpha: questions.alpha, split: questions.split, test: test_params(params) }
 }

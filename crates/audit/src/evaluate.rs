@@ -14,7 +14,7 @@ use crate::{
     sentence::sentence,
     sequential::{Moment, Questions, replay},
     series::{Evaluation, Series},
-    twins::{PooledTest, pooled_test},
+    twins::{self, PooledTest, pooled_test},
     verdict::{self, Combined, Facts, Pooled},
     words::{self, About},
 };
@@ -39,7 +39,8 @@ pub fn evaluate(
     context: &AuditContext,
     params: &AuditParams,
 ) -> Result<AuditResult, AuditError> {
-    Ok(evaluate_with_series(table, context, params)?.result)
+    let (result, _) = judge(table, context, params)?;
+    Ok(result)
 }
 
 /// Tests a table of scores and keeps the curves that the report draws.
@@ -48,13 +49,31 @@ pub fn evaluate_with_series(
     context: &AuditContext,
     params: &AuditParams,
 ) -> Result<Evaluation, AuditError> {
+    let (result, drawn) = judge(table, context, params)?;
+    let series = series(&drawn.main, &result.accounts, &drawn.questions, params)?;
+    Ok(Evaluation { result, series })
+}
+
+/// What the curves are drawn from.
+struct Drawn {
+    main: PooledRun,
+    questions: Questions,
+}
+
+fn judge(
+    table: &ScoreTable,
+    context: &AuditContext,
+    params: &AuditParams,
+) -> Result<(AuditResult, Drawn), AuditError> {
     params.check()?;
     let prepared = prepare(table, context)?;
     let questions = questions(&prepared, context, params)?;
     let all: Vec<usize> = prepared.references.iter().map(|r| r.column.index).collect();
     let deciding = deciding_references(&prepared);
     let test = |references: &[usize]| pooled(&prepared, references, context, params, &questions);
-    let main = test(&deciding)?;
+    let mut main = test(&deciding)?;
+    let share = questions.pooled_alpha()?;
+    main.test.min_detectable_effect = twins::detectable(&main.test.units, share, params);
     let other = if all.is_empty() {
         None
     } else if deciding.is_empty() {
@@ -91,7 +110,6 @@ pub fn evaluate_with_series(
         findings.push(describe.combination(&accounts, &questions));
     }
     let account_list = describe.accounts(&accounts, &questions, decision.verdict);
-    let series = series(&main, &account_list, &questions, params)?;
     let result = AuditResult {
         schema: RESULT_SCHEMA.to_owned(),
         verdict: decision.verdict,
@@ -113,7 +131,7 @@ pub fn evaluate_with_series(
         accounts: account_list,
         partial: context.partial,
     };
-    Ok(Evaluation { result, series })
+    Ok((result, Drawn { main, questions }))
 }
 
 /// Which accounts are tested and how alpha is split: functions of numbers of units only.
@@ -182,7 +200,7 @@ fn pooled(
     let replayed = replay(prepared, references, &adverse, questions, params)?;
     Ok(PooledRun {
         n: sets.len(),
-        test: pooled_test(&sets, questions.pooled_alpha()?, params)?,
+        test: pooled_test(&sets, params)?,
         moment: replayed.moment,
         stopped: replayed.stopped,
         e_path: replayed.path,
@@ -244,13 +262,14 @@ fn series(
     questions: &Questions,
     params: &AuditParams,
 ) -> Result<Series, AuditError> {
-    let threshold = -questions.pooled_alpha()?.ln() / std::f64::consts::LN_10;
+    let share = questions.pooled_alpha()?;
+    let threshold = -share.ln() / std::f64::consts::LN_10;
     Ok(Series {
         x: main.test.x.clone(),
         e_crossing: main.e_path.iter().position(|e| *e >= threshold).map(|i| i + 1),
         e_path: main.e_path.clone(),
         e_threshold: threshold,
-        power: main.test.power.clone(),
+        power: twins::curve(&main.test.units, share, params),
         accounts: AccountAnswers::points(accounts, params),
         account_threshold: (!questions.tested.is_empty())
             .then(|| (questions.tested.len() as f64 / questions.alpha.value()).log10()),

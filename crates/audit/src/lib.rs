@@ -1,7 +1,8 @@
 //! The battery: runs tests on a case, combines findings into a verdict, writes the report.
 //!
 //! [`evaluate`] is pure: scores, context and parameters in, verdict out. Models and files come
-//! in at the rim only. What is exact, under which conditions and in which grade, is said in each finding's assumptions;
+//! in at the rim only ([`run_audit`], [`score_exposures`], [`by_similarity`]). What is exact,
+//! under which conditions and in which grade, is said in each finding's assumptions;
 //! HTTP servers, command lines and ledgers' insides are other rooms' business.
 
 mod accounts;
@@ -13,22 +14,30 @@ mod params;
 mod placebos;
 mod prepare;
 mod report;
+mod run;
 mod sampled;
 mod sampling;
+mod score;
 mod sentence;
 mod sequential;
 mod series;
 mod similarity;
 mod twins;
 mod verdict;
+mod verify;
 mod words;
 
-pub use context::{AuditContext, Role, ScoreKind, SetAside};
+pub use context::{AuditContext, Planned, Role, ScoreKind, SetAside};
 pub use error::AuditError;
 pub use evaluate::{RESULT_SCHEMA, evaluate, evaluate_with_series};
-pub use params::{AuditParams, DEFAULT_TARGET_EFFECT, POWER, Stopping};
+pub use params::{AuditParams, DEFAULT_TARGET_EFFECT, POWER, PowerAnalysis, Stopping};
 pub use report::{HashedInput, ReportInput, ShownTexts, render_report};
+pub use run::{AuditOutcome, AuditRequest, AuditSource, OtherModel, run_audit};
 pub use sampled::{SampledTable, SamplingKind, sampled_table};
 pub use sampling::{SamplingParams, by_forced_choice, by_similarity};
+pub use score::{
+    NamedModel, ScoreEnd, ScoreJob, ScoredExposures, in_ledger_order, score_exposures,
+};
 pub use series::{AccountPoint, Evaluation, Series};
 pub use similarity::{Words, similarity};
+pub use verify::{SCORES_CAVEAT, VerifyReport, verify_case};

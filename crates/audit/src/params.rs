@@ -31,6 +31,18 @@ pub enum Stopping {
     AtEnd,
 }
 
+/// Whether a run works out what it would have seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PowerAnalysis {
+    /// Yes; `no_evidence` needs it.
+    #[default]
+    Full,
+    /// No, for runs in which only findings count, such as coins thrown again many times: where
+    /// nothing is found the verdict is inconclusive.
+    Skip,
+}
+
 /// What is fixed before the first score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,6 +62,8 @@ pub struct AuditParams {
     pub plan_index: Option<u32>,
     /// When a sequential run ends.
     pub stopping: Stopping,
+    /// Whether the smallest detectable effect is worked out.
+    pub power_analysis: PowerAnalysis,
 }
 
 impl Default for AuditParams {
@@ -62,6 +76,7 @@ impl Default for AuditParams {
             target_effect: DEFAULT_TARGET_EFFECT,
             plan_index: None,
             stopping: Stopping::AtEvidence,
+            power_analysis: PowerAnalysis::Full,
         }
     }
 }

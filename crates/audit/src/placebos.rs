@@ -7,10 +7,11 @@
 use crate::{
     AuditError, AuditParams,
     prepare::{Prepared, Subject, select},
+    twins::test_params,
     verdict::Doubt,
 };
 use stillwatch_evidence::{PlaceboFinding, Predates, ReferenceFinding};
-use stillwatch_stats::{Alpha, TestParams, correct, twins_test_two_sided};
+use stillwatch_stats::{Alpha, correct, twins_test_two_sided};
 
 /// Each reference with its slope and its own test, made without other references.
 pub(crate) fn reference_findings(
@@ -81,6 +82,5 @@ fn two_sided(
     params: &AuditParams,
 ) -> Result<f64, AuditError> {
     let units = correct(&select(&prepared.sets, Subject::Other(subject), references)?)?.units;
-    let test = TestParams { n_resamples: params.n_resamples, seed: params.seed };
-    Ok(twins_test_two_sided(&units, &test).p_value.value())
+    Ok(twins_test_two_sided(&units, &test_params(params)).p_value.value())
 }

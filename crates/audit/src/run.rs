@@ -17,6 +17,8 @@ use stillwatch_models::{Model, ScoreCache};
 
 /// Name of the rejects file in a case folder.
 const REJECTS: &str = "rejects.jsonl";
+/// Name of the scores' file in the case's cache folder.
+const CACHE: &str = "scores.jsonl";
 /// Texts printed at most where they are asked for.
 const TEXTS_MAX: usize = 200;
 
@@ -192,9 +194,7 @@ fn from_exposures(
     if rejects > 0
         && let Some(case) = &files.case
     {
-        unread
-            .write_rejects(&case.dir().join(REJECTS))
-            .map_err(|e| files.error(e))?;
+        unread.write_rejects(&case.dir().join(REJECTS)).map_err(|e| files.error(e))?;
     }
     files.models(suspect_spec, *suspect, others)?;
     let named: Vec<NamedModel<'_>> =
@@ -252,8 +252,7 @@ impl CaseFiles {
         let mut files = Self { case: None, dir, question, inputs: Vec::new() };
         if let Some(out) = &request.out {
             let parameters = fixed.to_json()?;
-            let manifest =
-                CaseManifest::new(&files.question, now, request.params.seed, parameters);
+            let manifest = CaseManifest::new(&files.question, now, request.params.seed, parameters);
             files.case = Some(Case::resume(out, manifest).map_err(|e| files.error(e))?);
         }
         for (name, path) in &request.inputs {
@@ -268,10 +267,9 @@ impl CaseFiles {
 
     fn input(&mut self, name: &str, path: &Path) -> Result<(), AuditError> {
         let digest: FileDigest = match &mut self.case {
-            Some(case) => case.add_input(name, path).map_err(|e| AuditError::Case {
-                path: self.dir.clone(),
-                source: Box::new(e),
-            })?,
+            Some(case) => case
+                .add_input(name, path)
+                .map_err(|e| AuditError::Case { path: self.dir.clone(), source: Box::new(e) })?,
             None => stillwatch_evidence::digest_file(path)?,
         };
         let file = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
@@ -301,17 +299,16 @@ impl CaseFiles {
             }
         }
         match &mut self.case {
-            Some(case) => case.set_models(models).map_err(|e| AuditError::Case {
-                path: self.dir.clone(),
-                source: Box::new(e),
-            }),
+            Some(case) => case
+                .set_models(models)
+                .map_err(|e| AuditError::Case { path: self.dir.clone(), source: Box::new(e) }),
             None => Ok(()),
         }
     }
 
     fn cache(&self) -> Result<ScoreCache, AuditError> {
         let opened = match &self.case {
-            Some(case) => ScoreCache::open(&case.cache_dir()),
+            Some(case) => ScoreCache::open(case.cache_dir().join(CACHE)),
             None => Ok(ScoreCache::in_memory()),
         };
         opened.map_err(|e| self.error(e))
@@ -349,7 +346,8 @@ impl CaseFiles {
                 .write_scores(&done.table)
                 .and_then(|()| case.write_result(&evaluation.result))
                 .and_then(|()| case.write_report(&html));
-            written.map_err(|e| AuditError::Case { path: self.dir.clone(), source: Box::new(e) })?;
+            written
+                .map_err(|e| AuditError::Case { path: self.dir.clone(), source: Box::new(e) })?;
         }
         Ok(AuditOutcome {
             evaluation,

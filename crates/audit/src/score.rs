@@ -191,8 +191,10 @@ impl<'a> Run<'a> {
     fn todo(&mut self) -> Vec<Vec<usize>> {
         let sorted = units(self.job.exposures);
         if !sorted.identical.is_empty() {
-            self.reasons
-                .insert("all texts of the exposure are the same".to_owned(), sorted.identical.len());
+            self.reasons.insert(
+                "all texts of the exposure are the same".to_owned(),
+                sorted.identical.len(),
+            );
         }
         within_budget(sorted.units, self.job.budget)
     }
@@ -218,8 +220,7 @@ impl<'a> Run<'a> {
         }
         for (at, one) in asked.iter().enumerate() {
             let by_model: Vec<&Answer> = answers.iter().filter_map(|a| a.get(at)).collect();
-            if let Some(Answer::Lost(why)) =
-                by_model.iter().find(|a| matches!(a, Answer::Lost(_)))
+            if let Some(Answer::Lost(why)) = by_model.iter().find(|a| matches!(a, Answer::Lost(_)))
             {
                 // Neither scored nor set aside: the next run asks again, for all texts.
                 self.end = ScoreEnd::Partial(why.clone());
@@ -276,11 +277,8 @@ impl<'a> Run<'a> {
     }
 
     fn finish(self) -> ScoredExposures {
-        let set_aside = self
-            .reasons
-            .into_iter()
-            .map(|(reason, count)| SetAside { reason, count })
-            .collect();
+        let set_aside =
+            self.reasons.into_iter().map(|(reason, count)| SetAside { reason, count }).collect();
         ScoredExposures { table: self.table, set_aside, end: self.end }
     }
 }
@@ -337,7 +335,10 @@ impl<'a> Asked<'a> {
 
 /// What one model said of one exposure's texts, released first.
 enum Answer {
-    Scores { scores: Vec<f64>, tokens: Vec<f64> },
+    Scores {
+        scores: Vec<f64>,
+        tokens: Vec<f64>,
+    },
     /// These texts can't be scored by this model.
     Failed(String),
     /// The model can't be asked any more.

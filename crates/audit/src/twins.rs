@@ -1,6 +1,9 @@
 //! The pooled twins test over given sets: p-value, effect, power.
 
-use crate::{AuditError, AuditParams, params::POWER};
+use crate::{
+    AuditError, AuditParams,
+    params::{POWER, PowerAnalysis},
+};
 use stillwatch_evidence::Decide;
 use stillwatch_stats::{
     Alpha, PValue, ScoreSet, TestParams, Unit, correct, effect, min_detectable_effect,
@@ -17,40 +20,56 @@ pub(crate) struct PooledTest {
     pub x: Vec<f64>,
     /// Estimate and 95% interval, standard deviations.
     pub effect: Option<(f64, [f64; 2])>,
-    /// In the deciding number: p or e.
+    /// In the deciding number, p or e; of the deciding run only.
     pub min_detectable_effect: Option<f64>,
-    pub power: Vec<(f64, f64)>,
 }
 
-/// Tests given sets at `alpha`.
+/// Tests given sets.
 pub(crate) fn pooled_test(
     sets: &[ScoreSet],
-    alpha: Alpha,
     params: &AuditParams,
 ) -> Result<PooledTest, AuditError> {
     let corrected = correct(sets)?;
     let units = corrected.units;
-    let test_params = TestParams { n_resamples: params.n_resamples, seed: params.seed };
-    let test = twins_test(&units, &test_params);
-    let detectable = match params.decide {
-        Decide::P => min_detectable_effect(&units, alpha, POWER, &test_params),
-        Decide::E => min_detectable_effect_e(&units, alpha, POWER, &test_params),
-    };
-    let power = match params.decide {
-        Decide::P => power_curve(&units, alpha, &test_params),
-        // The curve is the fixed-n test's; where e decides it would mislead.
-        Decide::E => Vec::new(),
-    };
+    let test = twins_test(&units, &test_params(params));
     Ok(PooledTest {
         x: units.iter().map(|u| u.x() / u.scale()).collect(),
         effect: effect(&units).map(|e| (e.d_z.value, e.d_z.ci95)).filter(finite),
-        min_detectable_effect: detectable.filter(|d| d.is_finite()),
-        power,
+        min_detectable_effect: None,
         p: test.p_value,
         z: test.z,
         beta: corrected.beta,
         units,
     })
+}
+
+/// Smallest effect that the deciding number finds at `alpha` with power [`POWER`]; takes a
+/// simulation of about a second.
+pub(crate) fn detectable(units: &[Unit], alpha: Alpha, params: &AuditParams) -> Option<f64> {
+    let effect = match (params.power_analysis, params.decide) {
+        (PowerAnalysis::Skip, _) => None,
+        (PowerAnalysis::Full, Decide::P) => {
+            min_detectable_effect(units, alpha, POWER, &test_params(params))
+        }
+        (PowerAnalysis::Full, Decide::E) => {
+            min_detectable_effect_e(units, alpha, POWER, &test_params(params))
+        }
+    };
+    effect.filter(|d| d.is_finite())
+}
+
+/// The fixed-n test's power curve, for the report; none where e decides, which it would mislead
+/// about.
+pub(crate) fn curve(units: &[Unit], alpha: Alpha, params: &AuditParams) -> Vec<(f64, f64)> {
+    match (params.power_analysis, params.decide) {
+        (PowerAnalysis::Full, Decide::P) => power_curve(units, alpha, &test_params(params)),
+        _ => Vec::new(),
+    }
+}
+
+/// How the statistics resample.
+pub(crate) fn test_params(params: &AuditParams) -> TestParams {
+    TestParams { n_resamples: params.n_resamples, seed: params.seed }
 }
 
 fn finite((estimate, [low, high]): &(f64, [f64; 2])) -> bool {

@@ -46,13 +46,12 @@ pub fn verify_case(dir: &Path) -> Result<VerifyReport, AuditError> {
     };
     let case = Case::open(dir).map_err(fail)?;
     let changes = case.changes();
-    let fixed: Fixed =
-        serde_json::from_value(case.manifest().parameters.clone()).map_err(|e| {
-            AuditError::data(
-                format!("{}: field `parameters`", dir.join("case.json").display()),
-                format!("{e}; the case was changed by hand or made by another version"),
-            )
-        })?;
+    let fixed: Fixed = serde_json::from_value(case.manifest().parameters.clone()).map_err(|e| {
+        AuditError::data(
+            format!("{}: field `parameters`", dir.join("case.json").display()),
+            format!("{e}; the case was changed by hand or made by another version"),
+        )
+    })?;
     let table = case.read_scores().map_err(fail)?;
     let stored = case.read_result().map_err(fail)?;
     let context = AuditContext {
@@ -68,7 +67,15 @@ pub fn verify_case(dir: &Path) -> Result<VerifyReport, AuditError> {
     let follows = bytes(&replayed)? == bytes(&stored)?;
     let differences = differences(&stored, &replayed)?;
     let sentence = sentence(&changes, follows, &differences);
-    Ok(VerifyReport { changes, follows, differences, replayed, stored, sentence, caveat: SCORES_CAVEAT })
+    Ok(VerifyReport {
+        changes,
+        follows,
+        differences,
+        replayed,
+        stored,
+        sentence,
+        caveat: SCORES_CAVEAT,
+    })
 }
 
 fn bytes(result: &AuditResult) -> Result<String, AuditError> {
@@ -82,7 +89,11 @@ fn differences(a: &AuditResult, b: &AuditResult) -> Result<Vec<String>, AuditErr
     };
     let (a, b) = (object(a)?, object(b)?);
     let Some(fields) = a.as_object() else { return Ok(Vec::new()) };
-    Ok(fields.iter().filter(|(k, v)| b.get(k.as_str()) != Some(v)).map(|(k, _)| k.clone()).collect())
+    Ok(fields
+        .iter()
+        .filter(|(k, v)| b.get(k.as_str()) != Some(v))
+        .map(|(k, _)| k.clone())
+        .collect())
 }
 
 fn sentence(changes: &[Change], follows: bool, differences: &[String]) -> String {

@@ -7,8 +7,13 @@ use crate::{
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
-use stillwatch_audit::{AuditContext, AuditParams, Role, evaluate};
+use stillwatch_audit::{AuditContext, AuditParams, PowerAnalysis, Role, evaluate};
 use stillwatch_evidence::{Coin, Decide, Predates, ScoreRow, ScoreTable, VerdictKind as V};
+
+/// Where only findings count.
+fn quick() -> AuditParams {
+    AuditParams { power_analysis: PowerAnalysis::Skip, ..params() }
+}
 
 fn older(names: &[&str]) -> AuditContext {
     AuditContext { roles: roles(Predates::Declared, names), ..AuditContext::default() }
@@ -33,7 +38,7 @@ fn a_reference_that_saw_the_released_side_never_creates_a_finding() {
     for seed in 20..32 {
         let table = reference_saw(1.2, seed, 0.0);
         for context in [older(&["ref1"]), unknown_age(&["ref1"])] {
-            let result = evaluate(&table, &context, &params()).expect("a good table");
+            let result = evaluate(&table, &context, &quick()).expect("a good table");
             assert!(
                 matches!(result.verdict, V::NoEvidence | V::Inconclusive),
                 "seed {seed}: {}",
@@ -54,7 +59,7 @@ fn a_reference_that_saw_the_released_side_never_creates_a_finding() {
 fn a_reference_that_saw_the_released_side_costs_power_only() {
     // The guilty is found without it; with it the finding is weaker, never of another sign.
     let table = reference_saw(1.2, 3, 1.0);
-    let result = evaluate(&table, &unknown_age(&["ref1"]), &params()).expect("a good table");
+    let result = evaluate(&table, &unknown_age(&["ref1"]), &quick()).expect("a good table");
     assert_eq!(result.verdict, V::Established, "{}", result.sentence);
     let (without, with) = (&result.findings[0], &result.findings[1]);
     assert_eq!((without.test.as_str(), with.test.as_str()), ("twins", "twins_with_references"));
@@ -66,7 +71,7 @@ fn a_reference_that_saw_the_withheld_side_does_not_decide_unless_it_is_older() {
     let mut convicted = 0;
     for seed in 20..32 {
         let table = reference_saw(-0.8, seed, 0.0);
-        let result = evaluate(&table, &unknown_age(&["ref1"]), &params()).expect("a good table");
+        let result = evaluate(&table, &unknown_age(&["ref1"]), &quick()).expect("a good table");
         assert!(
             matches!(result.verdict, V::NoEvidence | V::Inconclusive),
             "seed {seed}: {}",
@@ -76,7 +81,7 @@ fn a_reference_that_saw_the_withheld_side_does_not_decide_unless_it_is_older() {
         assert_eq!(result.findings[1].test, "twins_with_references");
         convicted += usize::from(result.findings[1].p_value < Some(1e-3));
         // Said to be older it would decide; but then its own test puts the coin in doubt.
-        let result = evaluate(&table, &older(&["ref1"]), &params()).expect("a good table");
+        let result = evaluate(&table, &older(&["ref1"]), &quick()).expect("a good table");
         assert_eq!(result.verdict, V::Inconclusive, "{}", result.sentence);
     }
     assert!(convicted >= 6, "the attack is real: {convicted} of 12 with the reference");
@@ -114,13 +119,13 @@ fn rigged(seed: u64, resemblance: f64) -> ScoreTable {
 fn placebos_catch_a_coin_rigged_by_a_model_they_resemble() {
     for (seed, resemblance) in [(1, 0.5), (2, 0.5), (3, 0.9)] {
         let table = rigged(seed, resemblance);
-        let blind = evaluate(&table, &unknown_age(&["public"]), &params()).expect("a good table");
+        let blind = evaluate(&table, &unknown_age(&["public"]), &quick()).expect("a good table");
         assert_eq!(blind.verdict, V::Established, "the attack is real: {}", blind.sentence);
         let context = AuditContext {
             roles: BTreeMap::from([("public".to_owned(), Role::Placebo)]),
             ..AuditContext::default()
         };
-        let result = evaluate(&table, &context, &params()).expect("a good table");
+        let result = evaluate(&table, &context, &quick()).expect("a good table");
         assert_eq!(result.verdict, V::Inconclusive, "{}", result.sentence);
         assert!(result.sentence.contains("coin is in doubt"), "{}", result.sentence);
         assert!(result.grade.placebos[0].p_value_two_sided < 1e-6);
@@ -132,7 +137,7 @@ fn an_honest_coin_leaves_placebos_alone() {
     let plan = Plan { n: 300, references: 2, effect: 0.8, ..Plan::default() };
     let mut context = older(&["ref1"]);
     context.roles.insert("ref2".to_owned(), Role::Placebo);
-    let result = evaluate(&plan.table(), &context, &params()).expect("a good table");
+    let result = evaluate(&plan.table(), &context, &quick()).expect("a good table");
     assert_eq!(result.verdict, V::Established, "{}", result.sentence);
     assert_eq!(result.grade.placebos.len(), 1);
     assert!(result.grade.placebos[0].p_value_two_sided > 1e-3);
@@ -160,9 +165,9 @@ fn copied(plan: &Plan, with_units: bool) -> ScoreTable {
 #[test]
 fn copies_of_a_pair_are_one_unit() {
     let plan = Plan { n: 60, ..Plan::default() };
-    let once = evaluate(&plan.table(), &AuditContext::default(), &params()).expect("a good table");
+    let once = evaluate(&plan.table(), &AuditContext::default(), &quick()).expect("a good table");
     let four =
-        evaluate(&copied(&plan, true), &AuditContext::default(), &params()).expect("a good table");
+        evaluate(&copied(&plan, true), &AuditContext::default(), &quick()).expect("a good table");
     assert_eq!(four.n_pairs, 60);
     assert_eq!(once.findings[0].p_value, four.findings[0].p_value);
     // Without their units copies inflate: the nominal 1% is passed by far more.
@@ -170,7 +175,7 @@ fn copies_of_a_pair_are_one_unit() {
         (0..150)
             .filter(|seed| {
                 let table = copied(&Plan { n: 40, seed: *seed, ..Plan::default() }, with_units);
-                let params = AuditParams { alpha: 0.01, n_resamples: 999, ..params() };
+                let params = AuditParams { alpha: 0.01, n_resamples: 999, ..quick() };
                 let result = evaluate(&table, &AuditContext::default(), &params);
                 result.expect("a good table").verdict == V::Established
             })
@@ -196,6 +201,7 @@ fn a_thief_with_few_accounts_does_not_hide_in_the_pool() {
         let params = AuditParams {
             decide,
             n_resamples: 99_999,
+            power_analysis: PowerAnalysis::Skip,
             stopping: stillwatch_audit::Stopping::AtEnd,
             ..params()
         };
@@ -219,7 +225,7 @@ fn leaves_that_stay_shut_count_against_the_claim() {
     let table = Plan { n: 60, effect: 0.75, ..Plan::default() }.table();
     let result = |unopened_leaves| {
         let context = AuditContext { unopened_leaves, ..AuditContext::default() };
-        evaluate(&table, &context, &params()).expect("a good table")
+        evaluate(&table, &context, &quick()).expect("a good table")
     };
     let (open, shut) = (result(0), result(10));
     assert_eq!(open.verdict, V::Established, "{}", open.sentence);
@@ -236,13 +242,13 @@ fn rows_of_equal_scores_stay_as_zeros() {
     for row in table.rows.iter_mut().take(20) {
         row.suspect = vec![-3.5, -3.5];
     }
-    let result = evaluate(&table, &AuditContext::default(), &params()).expect("a good table");
+    let result = evaluate(&table, &AuditContext::default(), &quick()).expect("a good table");
     assert_eq!((result.n_pairs, result.n_set_aside), (80, 0));
     assert!(result.findings[0].assumptions.iter().any(|a| a.starts_with("20 units with equal")));
     for row in &mut table.rows {
         row.suspect = vec![1.0, 1.0];
     }
-    let result = evaluate(&table, &AuditContext::default(), &params()).expect("a good table");
+    let result = evaluate(&table, &AuditContext::default(), &quick()).expect("a good table");
     assert_eq!(result.verdict, V::Inconclusive, "{}", result.sentence);
     assert_eq!(result.findings[0].p_value, Some(1.0));
 }
@@ -252,7 +258,7 @@ fn clients_that_adapt_leave_the_e_process_its_error_rate() {
     // A client who, after each answer, asks harder questions if the last coin fell one way: then
     // magnitudes reveal coins. The e-process in ledger order holds at any alpha.
     let alpha = 0.05;
-    let params = AuditParams { alpha, decide: Decide::E, n_resamples: 99, ..params() };
+    let params = AuditParams { alpha, decide: Decide::E, n_resamples: 99, ..quick() };
     let runs: u64 = 300;
     let found = (0..runs)
         .filter(|seed| {

@@ -5,7 +5,7 @@ use crate::verdicts::roles;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::path::{Path, PathBuf};
-use stillwatch_audit::{AuditContext, AuditParams, evaluate};
+use stillwatch_audit::{AuditContext, AuditParams, PowerAnalysis, evaluate};
 use stillwatch_evidence::{Coin, Decide, Predates, ScoreTable, read_scores};
 use stillwatch_stats::{NullDistribution, ScoreSet, Tail, TestParams, correct, merge_coin, split};
 
@@ -43,8 +43,13 @@ fn innocents_of_every_kind_keep_the_error_rate() {
                     roles: roles(Predates::Ledger, &names),
                     ..AuditContext::default()
                 };
-                let params =
-                    AuditParams { alpha, decide, n_resamples: 199, ..AuditParams::default() };
+                let params = AuditParams {
+                    alpha,
+                    decide,
+                    n_resamples: 199,
+                    power_analysis: PowerAnalysis::Skip,
+                    ..AuditParams::default()
+                };
                 let found = (0..RUNS)
                     .filter(|seed| {
                         let table = Plan {
@@ -80,7 +85,11 @@ fn tiny_cases_never_pass_below_what_their_coins_allow() {
     for n in 1..=12usize {
         for seed in 0..6 {
             let table = Plan { n, seed, effect: 30.0, ..Plan::default() }.table();
-            let params = AuditParams { n_resamples: 199, ..AuditParams::default() };
+            let params = AuditParams {
+                n_resamples: 199,
+                power_analysis: PowerAnalysis::Skip,
+                ..AuditParams::default()
+            };
             let result = evaluate(&table, &AuditContext::default(), &params).expect("a good table");
             let least = 0.5f64.powi(i32::try_from(n).expect("small"));
             let p = result.findings[0].p_value.expect("a coin was thrown");
@@ -173,7 +182,12 @@ fn coins_thrown_again_through_the_whole_pipeline_keep_the_size() {
     let alpha = 0.05;
     let runs = 200u64;
     for (path, table) in stored_scores() {
-        let params = AuditParams { alpha, n_resamples: 199, ..AuditParams::default() };
+        let params = AuditParams {
+            alpha,
+            n_resamples: 199,
+            power_analysis: PowerAnalysis::Skip,
+            ..AuditParams::default()
+        };
         let context = AuditContext {
             coin: Some(Coin::Server),
             roles: table

@@ -2,7 +2,9 @@
 
 use crate::synth::Plan;
 use std::collections::BTreeMap;
-use stillwatch_audit::{AuditContext, AuditError, AuditParams, Role, Stopping, evaluate};
+use stillwatch_audit::{
+    AuditContext, AuditError, AuditParams, PowerAnalysis, Role, Stopping, evaluate,
+};
 use stillwatch_evidence::{
     AuditResult, Coin, CoinEvidence, Decide, PlanState, Predates, ScoreTable, VerdictKind as V,
     result_json,
@@ -15,6 +17,11 @@ pub(crate) fn params() -> AuditParams {
 
 pub(crate) fn roles(predates: Predates, names: &[&str]) -> BTreeMap<String, Role> {
     names.iter().map(|n| ((*n).to_owned(), Role::Reference { predates })).collect()
+}
+
+/// Where only findings count.
+fn quick() -> AuditParams {
+    AuditParams { power_analysis: PowerAnalysis::Skip, ..params() }
 }
 
 fn run(plan: &Plan, context: &AuditContext, params: &AuditParams) -> AuditResult {
@@ -47,7 +54,7 @@ fn the_grade_caps_the_verdict() {
         (Coin::None, V::Indicated),
     ] {
         let context = AuditContext { coin: Some(coin), ..AuditContext::default() };
-        let result = evaluate(&table, &context, &params()).expect("a good table");
+        let result = evaluate(&table, &context, &quick()).expect("a good table");
         assert_eq!(result.verdict, verdict, "{coin:?}: {}", result.sentence);
         assert_eq!(result.grade.coin, coin);
         assert_eq!(result.findings[0].p_value.is_none(), coin == Coin::None);
@@ -59,10 +66,10 @@ fn the_grade_caps_the_verdict() {
 fn the_lowest_grade_of_any_row_decides_for_all() {
     let mut table = Plan { n: 300, effect: 0.8, coin: Coin::Public, ..Plan::default() }.table();
     table.rows[17].coin = Some(Coin::Iid);
-    let result = evaluate(&table, &AuditContext::default(), &params()).expect("a good table");
+    let result = evaluate(&table, &AuditContext::default(), &quick()).expect("a good table");
     assert_eq!((result.grade.coin, result.verdict), (Coin::Iid, V::Indicated));
     table.rows[18].coin = None;
-    let result = evaluate(&table, &AuditContext::default(), &params()).expect("a good table");
+    let result = evaluate(&table, &AuditContext::default(), &quick()).expect("a good table");
     assert_eq!(result.grade.coin, Coin::None);
 }
 
@@ -86,15 +93,15 @@ fn too_few_pairs_or_too_little_power_is_inconclusive_and_says_what_is_missing() 
 #[test]
 fn alpha_is_split_and_spent_over_plans() {
     let plan = Plan { n: 400, accounts: 4, effect: 0.5, ..Plan::default() };
-    let whole = run(&Plan { accounts: 0, ..plan.clone() }, &AuditContext::default(), &params());
+    let whole = run(&Plan { accounts: 0, ..plan.clone() }, &AuditContext::default(), &quick());
     assert_eq!(whole.alpha_split, BTreeMap::from([("pooled".to_owned(), 1e-3)]));
-    let split = run(&plan, &AuditContext::default(), &params());
+    let split = run(&plan, &AuditContext::default(), &quick());
     let half = 1e-3 * 0.5;
     assert_eq!(
         split.alpha_split,
         BTreeMap::from([("accounts".to_owned(), half), ("pooled".to_owned(), half)])
     );
-    let third = AuditParams { plan_index: Some(3), ..params() };
+    let third = AuditParams { plan_index: Some(3), ..quick() };
     let context = AuditContext { plan: PlanState::Sealed, ..AuditContext::default() };
     let spent = run(&plan, &context, &third);
     assert!((spent.alpha_split.values().sum::<f64>() - 1e-3 / 12.0).abs() < 1e-15);
@@ -109,7 +116,7 @@ fn ledger_evidence_takes_the_caveat_away() {
         plan: PlanState::Sealed,
         ..AuditContext::default()
     };
-    let result = run(&Plan { n: 300, effect: 0.6, ..Plan::default() }, &context, &params());
+    let result = run(&Plan { n: 300, effect: 0.6, ..Plan::default() }, &context, &quick());
     assert!(!result.sentence.contains("as declared"), "{}", result.sentence);
 }
 
@@ -134,20 +141,20 @@ fn e_decides_where_declared_and_stops_by_its_rule() {
 fn an_interim_p_value_decides_nothing_but_an_interim_e_value_may() {
     let plan = Plan { n: 300, effect: 0.8, ..Plan::default() };
     let context = AuditContext { partial: true, ..AuditContext::default() };
-    let by_p = run(&plan, &context, &params());
+    let by_p = run(&plan, &context, &quick());
     assert!(by_p.partial && by_p.verdict == V::Inconclusive, "{}", by_p.sentence);
-    let by_e = run(&plan, &context, &AuditParams { decide: Decide::E, ..params() });
+    let by_e = run(&plan, &context, &AuditParams { decide: Decide::E, ..quick() });
     assert!(by_e.partial && by_e.verdict == V::Established, "{}", by_e.sentence);
 }
 
 #[test]
 fn siblings_are_tested_within_their_sets() {
     let plan = Plan { n: 200, k: 3, effect: 0.7, ..Plan::default() };
-    let result = run(&plan, &AuditContext::default(), &params());
+    let result = run(&plan, &AuditContext::default(), &quick());
     assert_eq!(result.verdict, V::Established, "{}", result.sentence);
     // Five sets of four texts have 4^5 = 1024 outcomes: enough for 1e-3.
     let few = Plan { n: 5, k: 3, effect: 90.0, ..Plan::default() };
-    let result = run(&few, &AuditContext::default(), &params());
+    let result = run(&few, &AuditContext::default(), &quick());
     assert_eq!(result.verdict, V::Established, "{}", result.sentence);
 }
 
@@ -163,29 +170,27 @@ fn bad_parameters_and_tables_name_what_is_wrong() {
     };
     let context = AuditContext::default();
     for (change, want) in [
-        (AuditParams { alpha: 0.0, ..params() }, "alpha: must lie between 0 and 1"),
-        (AuditParams { alpha: f64::NAN, ..params() }, "alpha: must lie between 0 and 1"),
-        (AuditParams { target_effect: -1.0, ..params() }, "target-effect: must be positive"),
-        (AuditParams { n_resamples: 0, ..params() }, "n-resamples: must be at least 1"),
-        (AuditParams { plan_index: Some(0), ..params() }, "plan-index: plans are counted from 1"),
+        (AuditParams { alpha: 0.0, ..quick() }, "alpha: must lie between 0 and 1"),
+        (AuditParams { alpha: f64::NAN, ..quick() }, "alpha: must lie between 0 and 1"),
+        (AuditParams { target_effect: -1.0, ..quick() }, "target-effect: must be positive"),
+        (AuditParams { n_resamples: 0, ..quick() }, "n-resamples: must be at least 1"),
+        (AuditParams { plan_index: Some(0), ..quick() }, "plan-index: plans are counted from 1"),
     ] {
         let got = message(&good, &context, &change);
         assert!(got.starts_with(want), "{got}");
     }
     let mut twice = good.clone();
     twice.rows[1].id = twice.rows[0].id.clone();
-    assert!(
-        message(&twice, &context, &params()).starts_with("row pair-0000: this id occurs twice")
-    );
+    assert!(message(&twice, &context, &quick()).starts_with("row pair-0000: this id occurs twice"));
     let mut ragged = good.clone();
     ragged.rows[3].references.push(vec![0.0, 0.0]);
-    assert!(message(&ragged, &context, &params()).starts_with("row pair-0003: has scores of 1"));
+    assert!(message(&ragged, &context, &quick()).starts_with("row pair-0003: has scores of 1"));
     let mut nan = good.clone();
     nan.rows[4].suspect[1] = f64::NAN;
-    assert!(message(&nan, &context, &params()).starts_with("row pair-0004: score 1"));
+    assert!(message(&nan, &context, &quick()).starts_with("row pair-0004: score 1"));
     let unknown =
         AuditContext { roles: roles(Predates::Declared, &["nobody"]), ..AuditContext::default() };
-    assert!(message(&good, &unknown, &params()).starts_with("model nobody: there are no scores"));
+    assert!(message(&good, &unknown, &quick()).starts_with("model nobody: there are no scores"));
 }
 
 #[test]
