@@ -1,9 +1,11 @@
 //! One file per verb.
 
+pub mod audit;
 pub mod completions;
 pub mod ledger;
 pub mod plan;
 pub mod reference;
+pub mod verify;
 
 use crate::{
     cli::{AuditStep, Cli, Verb},
@@ -17,10 +19,12 @@ pub fn run(cli: Cli, printer: Printer) -> Result<Exit, Failure> {
         Verb::Completions(args) => completions::run(&args, printer),
         Verb::Audit(verb) => match verb.step {
             Some(AuditStep::Plan(args)) => plan::run(&args, printer),
-            _ => Err(Failure::input("usage", "not built yet")),
+            Some(AuditStep::Run(args)) => audit::run(&args, printer),
+            None => audit::run(&verb.run, printer),
         },
+        Verb::Verify(args) => verify::run(&args, printer),
         Verb::Ledger(verb) => ledger::run(&verb, printer),
         Verb::Reference(args) => reference::run(&args, printer),
-        Verb::Demo(_) | Verb::Verify(_) => Err(Failure::input("usage", "not built yet")),
+        Verb::Demo(_) => Err(Failure::input("usage", "not built yet")),
     }
 }

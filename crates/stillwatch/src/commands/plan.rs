@@ -2,7 +2,7 @@
 
 use super::ledger::{read_json, write_json};
 use crate::{
-    cli::{AuditArgs, DecideArg},
+    cli::AuditArgs,
     outcome::{Exit, Failure},
     printer::Printer,
 };
@@ -126,11 +126,7 @@ fn asked(args: &AuditArgs) -> Result<Asked, Failure> {
 /// A file or model that can't be read.
 pub fn planned(args: &AuditArgs) -> Result<Plan, Failure> {
     let asked = asked(args)?;
-    let decide = match args.decide {
-        Some(DecideArg::P) => Decide::P,
-        None if args.scores.is_some() => Decide::P,
-        Some(DecideArg::E) | None => Decide::E,
-    };
+    let decide = args.decides();
     let share = args.alpha * POOLED_SHARE;
     let alpha_split: AlphaSplit = if asked.accounts {
         [("pooled".to_owned(), share), ("accounts".to_owned(), args.alpha - share)].into()

@@ -5,7 +5,9 @@ use crate::{cli::AuditArgs, outcome::Failure};
 use stillwatch_audit::{AuditContext, Role};
 use stillwatch_evidence::{
     Predates,
-    ledger::{AdverseReason, Filter, LedgerCheck, LedgerClaim, LogView, Unfinished, account_for_range},
+    ledger::{
+        AdverseReason, Filter, LedgerCheck, LedgerClaim, LogView, Unfinished, account_for_range,
+    },
     plan::SealedPlan,
     read_exposures,
 };
@@ -82,7 +84,10 @@ pub(super) fn check(
     if let Some(first) = invalid.first() {
         return Err(Failure::input(
             "ledger",
-            format!("{} exposures don't agree with the ledger; the first is {first}", invalid.len()),
+            format!(
+                "{} exposures don't agree with the ledger; the first is {first}",
+                invalid.len()
+            ),
         )
         .file(path.display())
         .hint("take them out of the file: each then counts as a pair against you"));

@@ -121,9 +121,8 @@ pub(crate) fn failure(error: &AuditError) -> Failure {
     }
     match error {
         AuditError::Read(read) => Failure::report(read),
-        AuditError::Params { field, .. } => {
-            Failure::input("parameter", message).hint(format!("see `stillwatch audit --help`, --{field}"))
-        }
+        AuditError::Params { field, .. } => Failure::input("parameter", message)
+            .hint(format!("see `stillwatch audit --help`, --{field}")),
         AuditError::Model { source, .. } => models::failure(message, source),
         AuditError::Case { path, source } => {
             let full = source

@@ -1,6 +1,9 @@
 //! Opening suspect, references and placebos: keys from the environment, one budget for all.
 
-use crate::{cli::AuditArgs, outcome::{Exit, Failure}};
+use crate::{
+    cli::AuditArgs,
+    outcome::{Exit, Failure},
+};
 use std::collections::BTreeMap;
 use stillwatch_audit::Role;
 use stillwatch_evidence::Predates;
@@ -45,7 +48,7 @@ pub(super) fn open_all(args: &AuditArgs) -> Result<OpenedModels, Failure> {
         return Ok(OpenedModels { suspect: None, others: Vec::new() });
     };
     let budget = budget(args);
-    let meter = Meter::new(budget).map_err(|e| Failure::input("budget", e))?;
+    let meter = Meter::new(&budget).map_err(|e| Failure::input("budget", e))?;
     let options = |key_env: &Option<String>| {
         Ok::<_, Failure>(OpenOptions {
             threads: args.threads.unwrap_or(0),
@@ -77,12 +80,15 @@ fn open_one(
     options: &OpenOptions,
 ) -> Result<Opened, Failure> {
     let parsed: ModelSpec = spec.parse().map_err(|e| {
-        Failure::input("model", e).hint("for instance gguf:model.gguf, hf:folder or openai:http://127.0.0.1:8080/v1#name")
+        Failure::input("model", e)
+            .hint("for instance gguf:model.gguf, hf:folder or openai:http://127.0.0.1:8080/v1#name")
     })?;
     if is_outside(&parsed) && !args.disclose {
         return Err(Failure::input(
             "disclose",
-            format!("{spec} lies outside this machine, and an audit shows it both texts of every pair"),
+            format!(
+                "{spec} lies outside this machine, and an audit shows it both texts of every pair"
+            ),
         )
         .hint("add --disclose if the texts may be sent there; they are spent by it"));
     }
@@ -112,10 +118,9 @@ fn budget(args: &AuditArgs) -> Budget {
         requests: args.max_requests,
         tokens: args.max_tokens,
         usd: args.max_usd,
-        prices: args.usd_per_million_tokens.map(|usd| Prices {
-            input_usd_per_million: usd,
-            output_usd_per_million: usd,
-        }),
+        prices: args
+            .usd_per_million_tokens
+            .map(|usd| Prices { input_usd_per_million: usd, output_usd_per_million: usd }),
     }
 }
 

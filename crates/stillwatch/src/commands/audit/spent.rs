@@ -54,8 +54,7 @@ pub(super) fn mark(args: &AuditArgs, now: &str) -> Result<(), Failure> {
         let mut file =
             fs_err::OpenOptions::new().create(true).append(true).open(note_path(exposures))?;
         for endpoint in endpoints {
-            let spent =
-                Spent { time: now.to_owned(), endpoint, exposures_at_most: args.budget };
+            let spent = Spent { time: now.to_owned(), endpoint, exposures_at_most: args.budget };
             writeln!(file, "{}", serde_json::to_string(&spent)?)?;
         }
         Ok(())
