@@ -225,3 +225,17 @@ fn opening_says_what_is_wrong() {
     let server = Mock::start(|_| Reply::new(503, "loading model"));
     assert!(matches!(server.connect(), Err(ModelError::Lost(m)) if m.contains("loading model")));
 }
+
+#[test]
+fn an_address_that_speaks_no_tls_is_told_apart_from_a_dead_one() {
+    let server = Mock::start(|_| Reply::chat("well"));
+    let url = server.url.replace("http://", "https://");
+    let error = OpenAiModel::connect(&url, "toy", &quick()).expect_err("plain text");
+    let ModelError::Unusable { message, hint } = &error else { panic!("{error:?}") };
+    // Without the system's certificates the client itself can't be made.
+    assert!(
+        hint.contains("ca-certificates") || message.contains("InvalidContentType"),
+        "{message}"
+    );
+    assert!(server.hits().is_empty());
+}
