@@ -3,8 +3,12 @@
 use super::beacon::recorded;
 use super::{Repeating, at};
 use jiff::Timestamp;
+use stillwatch_evidence::Message;
 use stillwatch_evidence::beacon::Chain;
-use stillwatch_evidence::ledger::{CoinCommitment, Sha256Hash, throw, unbiased};
+use stillwatch_evidence::ledger::{
+    CoinCommitment, RequestSide, Salt, Sha256Hash, coin_commitment, request_hash, salt_commitment,
+    text_commitment, throw, unbiased,
+};
 
 #[test]
 fn words_are_rejected_exactly_where_they_would_tip_the_balance() {
@@ -103,5 +107,55 @@ fn commitments_have_one_spelling() {
     ];
     for text in bad {
         assert!(text.parse::<CoinCommitment>().is_err(), "{text}");
+    }
+}
+
+/// The salted hashes as docs/ledger.md defines them, computed apart with Python 3.11:
+///
+/// ```python
+/// def T(d, *ps):
+///     h = hashlib.sha256(d.encode() + b'\0')
+///     for p in ps: h.update(len(p).to_bytes(8, 'big') + p)
+///     return h.hexdigest()
+/// s = [bytes([1]) * 32, bytes([2]) * 32]
+/// T("stillwatch/salt/v1", s[0])
+/// T("stillwatch/text/v1", s[0], "Grüße".encode())
+/// T("stillwatch/coin/v1", b"r-17", (1).to_bytes(8, 'big'), *s)
+/// J = '{"account":null,"messages":[{"content":"Hi","role":"user"}],"model":"m",' \
+///     '"params":{"temperature":0.5},"time":null}'
+/// T("stillwatch/request/v1", J.encode(), *s)
+/// ```
+#[test]
+fn salted_hashes_are_those_of_the_definition() {
+    let salts: [Salt; 2] = [[1; 32], [2; 32]];
+    let messages = [Message { role: "user".to_owned(), content: "Hi".to_owned() }];
+    let params = serde_json::json!({ "temperature": 0.5 });
+    let request = RequestSide {
+        account: None,
+        messages: &messages,
+        model: Some("m"),
+        params: Some(&params),
+        time: None,
+    };
+    let table = [
+        (
+            salt_commitment(&salts[0]),
+            "36e797ca15b800ebdbe28cbacfec9650c396dccbdff1f8c12eb535c5d5fe623b",
+        ),
+        (
+            text_commitment(&salts[0], "Grüße"),
+            "45268bc5ed74aef48f2a4caf0c61feeb082d721b186fac90ee5846c773c5ca05",
+        ),
+        (
+            coin_commitment("r-17", 1, &salts),
+            "17e8d3bf1aa68cbab2dd8986efdbad992acb78dc4fd7c9af428a5bd12429ff5c",
+        ),
+        (
+            request_hash(&request, &salts).unwrap(),
+            "aff1cafdd9d11f79e49e33fdf8a8928c218e2fccb305daf3a39b0b707cb70b36",
+        ),
+    ];
+    for (found, expected) in table {
+        assert_eq!(found.to_string(), expected);
     }
 }
