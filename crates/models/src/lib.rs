@@ -7,6 +7,7 @@ mod answers;
 mod budget;
 mod cache;
 pub mod decoder;
+mod gguf;
 mod hf;
 mod logprob;
 mod model;
@@ -20,6 +21,9 @@ mod template;
 pub use answers::{AnswerCache, sample_cached};
 pub use budget::{Budget, BudgetError, Meter, Prices, Spent};
 pub use cache::{ScoreCache, score_cached};
+#[cfg(feature = "llama")]
+pub use gguf::GgufModel;
+pub use gguf::{GgufError, GgufHeader, read_gguf_header};
 pub use hf::HfModel;
 pub use model::{
     AccessLevel, Model, ModelError, ModelIdentity, SampleParams, SampleRequest, Sampled,

@@ -4,7 +4,7 @@
 //! binary; each back-end checks its own files or server.
 
 use crate::{Budget, EndpointOptions, Meter, Model, ModelError, ModelSpec, OpenAiModel, Secret};
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 /// How to open a model. `Default`: all cores, no key, no limits.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ impl OpenOptions {
 /// also be lost or over its budget.
 pub fn open(spec: &ModelSpec, options: &OpenOptions) -> Result<Box<dyn Model>, ModelError> {
     match spec {
-        ModelSpec::Gguf(path) => open_gguf(path, options),
+        ModelSpec::Gguf(path) => crate::gguf::open(path, options),
         ModelSpec::Hf(folder) => {
             crate::hf::HfModel::open(folder, options).map(|model| Box::new(model) as Box<dyn Model>)
         }
@@ -87,17 +87,4 @@ pub fn open(spec: &ModelSpec, options: &OpenOptions) -> Result<Box<dyn Model>, M
             opened.map(|model| Box::new(model) as Box<dyn Model>)
         }
     }
-}
-
-#[cfg(feature = "llama")]
-fn open_gguf(path: &Path, options: &OpenOptions) -> Result<Box<dyn Model>, ModelError> {
-    crate::gguf::GgufModel::open(path, options).map(|model| Box::new(model) as Box<dyn Model>)
-}
-
-#[cfg(not(feature = "llama"))]
-fn open_gguf(path: &Path, _options: &OpenOptions) -> Result<Box<dyn Model>, ModelError> {
-    Err(ModelError::Unusable {
-        message: format!("{}: this build reads no GGUF files", path.display()),
-        hint: "install cmake and libclang, then build with --features llama".to_owned(),
-    })
 }

@@ -5,4 +5,7 @@ mod config;
 mod decoder;
 mod endpoint;
 mod folder;
+mod gguf;
 mod parity;
+#[cfg(feature = "llama")]
+mod real_gguf;
