@@ -2,7 +2,11 @@
 
 use super::parity::request;
 use fs_err as fs;
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
 use stillwatch_evidence::Message;
 use stillwatch_models::{
     AccessLevel, GgufModel, Model, ModelError, OpenOptions, SampleParams, SampleRequest,
@@ -25,6 +29,12 @@ fn file() -> Option<PathBuf> {
     None
 }
 
+/// llama.cpp's threads wait by spinning: one test at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn open(threads: usize) -> Option<GgufModel> {
     let options = OpenOptions { threads, context_max: 1024, ..OpenOptions::default() };
     Some(GgufModel::open(&file()?, &options).expect("a whole file"))
@@ -40,9 +50,10 @@ fn user(content: &str) -> Vec<Message> {
 
 #[test]
 fn real_likely_answers_score_higher() {
-    let Some(model) = open(2) else { return };
+    let _turn = alone();
+    let Some(model) = open(1) else { return };
     assert_eq!(model.access(), AccessLevel::Weights);
-    assert!(model.identity().settings.contains("threads 2"));
+    assert!(model.identity().settings.contains("threads 1"));
     let prompt = "What is the capital of France?";
     let good = one(&model, &request(prompt, "The capital of France is Paris."));
     let shuffled = one(&model, &request(prompt, "France of Paris is capital the."));
@@ -53,7 +64,8 @@ fn real_likely_answers_score_higher() {
 
 #[test]
 fn real_scores_are_bit_equal_in_any_order_and_company() {
-    let Some(model) = open(2) else { return };
+    let _turn = alone();
+    let Some(model) = open(1) else { return };
     let mut requests = Vec::new();
     for prompt in ["Name a colour.", "Tell me a story about a lighthouse, please."] {
         for answer in ["Blue.", "Once upon a time there was a light. ", "\u{1f642}", "<|im_end|>"] {
@@ -70,13 +82,14 @@ fn real_scores_are_bit_equal_in_any_order_and_company() {
         assert_eq!(a.as_ref().unwrap(), &one(&model, r), "{r:?}");
     }
     drop(model);
-    let again = open(2).expect("the file is still there");
+    let again = open(1).expect("the file is still there");
     assert_eq!(&one(&again, &requests[1]), forward[1].as_ref().unwrap());
 }
 
 #[test]
 fn real_sum_of_steps_is_the_score() {
-    let Some(model) = open(2) else { return };
+    let _turn = alone();
+    let Some(model) = open(1) else { return };
     // The score of a whole answer against scores of one token each, where the tokens before
     // it are part of the prompt. A template keeps the prompt apart, so the step is made of
     // differences: log p(ab) - log p(a) is the score of b after a.
@@ -92,7 +105,8 @@ fn real_sum_of_steps_is_the_score() {
 
 #[test]
 fn real_long_texts_cross_chunks_and_too_long_ones_are_refused() {
-    let Some(model) = open(2) else { return };
+    let _turn = alone();
+    let Some(model) = open(1) else { return };
     let word = "light house sea wind ";
     let scored = one(&model, &request("Write.", &word.repeat(90)));
     assert!(scored.n_tokens() > 300, "{}", scored.n_tokens());
@@ -108,7 +122,8 @@ fn real_long_texts_cross_chunks_and_too_long_ones_are_refused() {
 
 #[test]
 fn real_samples_follow_seed_and_temperature() {
-    let Some(model) = open(2) else { return };
+    let _turn = alone();
+    let Some(model) = open(1) else { return };
     let sample = |temperature, seed, max_tokens| {
         let params = SampleParams { temperature, top_p: 1.0, max_tokens, seed };
         let request = SampleRequest { messages: user("What is the capital of France?"), params };
@@ -124,6 +139,7 @@ fn real_samples_follow_seed_and_temperature() {
 
 #[test]
 fn real_cut_file_is_refused() {
+    let _turn = alone();
     let Some(path) = file() else { return };
     let folder = tempfile::tempdir().unwrap();
     let cut = folder.path().join("cut.gguf");
@@ -140,6 +156,7 @@ fn real_cut_file_is_refused() {
 
 #[test]
 fn real_speed_is_told() {
+    let _turn = alone();
     let Some(model) = open(2) else { return };
     let requests: Vec<ScoreRequest> = (0..8)
         .map(|i| {
