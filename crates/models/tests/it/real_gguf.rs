@@ -108,11 +108,11 @@ fn real_long_texts_cross_chunks_and_too_long_ones_are_refused() {
     let _turn = alone();
     let Some(model) = open(1) else { return };
     let word = "light house sea wind ";
-    let scored = one(&model, &request("Write.", &word.repeat(90)));
+    let scored = one(&model, &request("Write.", word.repeat(90).trim_end()));
     assert!(scored.n_tokens() > 300, "{}", scored.n_tokens());
     // Repetition gets likely.
     let tail = &scored.token_log_likelihoods[scored.n_tokens() - 50..];
-    assert!(tail.iter().sum::<f64>() / 50.0 > -0.5, "{tail:?}");
+    assert!(tail.iter().sum::<f64>() / 50.0 > -0.7, "{tail:?}");
     match model.score(&[request("Write.", &word.repeat(400))]).remove(0) {
         Err(ModelError::Request(text)) => assert!(text.contains("the model reads 1024"), "{text}"),
         other => panic!("{other:?}"),
@@ -121,20 +121,35 @@ fn real_long_texts_cross_chunks_and_too_long_ones_are_refused() {
 }
 
 #[test]
-fn real_samples_follow_seed_and_temperature() {
+fn real_samples_follow_the_scores_and_their_seed() {
     let _turn = alone();
     let Some(model) = open(1) else { return };
-    let sample = |temperature, seed, max_tokens| {
+    let prompt = "What is the capital of France?";
+    let ask = |temperature, seed, max_tokens| {
         let params = SampleParams { temperature, top_p: 1.0, max_tokens, seed };
-        let request = SampleRequest { messages: user("What is the capital of France?"), params };
-        model.sample(&[request]).remove(0).unwrap()
+        SampleRequest { messages: user(prompt), params }
     };
-    let greedy = sample(0.0, 0, 40);
-    assert!(greedy.text.contains("Paris"), "{greedy:?}");
-    assert_eq!(greedy.finish_reason, "stop");
-    assert_eq!(sample(1.0, 5, 24), sample(1.0, 5, 24));
-    assert_ne!(sample(1.5, 5, 24).text, sample(1.5, 6, 24).text);
-    assert_eq!(sample(0.0, 0, 3).finish_reason, "length");
+    let sample = |request: SampleRequest| model.sample(&[request]).remove(0).unwrap();
+    assert_eq!(sample(ask(1.0, 5, 12)), sample(ask(1.0, 5, 12)));
+    assert_ne!(sample(ask(1.5, 5, 12)).text, sample(ask(1.5, 6, 12)).text);
+    let first = sample(ask(0.0, 0, 1));
+    assert_eq!(first.finish_reason, "length");
+    // First tokens come as often as their score says; greedy takes the likeliest.
+    let n = 200;
+    let firsts = model.sample(&(0..n).map(|seed| ask(1.0, seed, 1)).collect::<Vec<_>>());
+    let share = |text: &str| {
+        firsts.iter().filter(|f| f.as_ref().unwrap().text == text).count() as f64 / n as f64
+    };
+    let p = |text: &str| one(&model, &request(prompt, text)).log_likelihood().exp();
+    for text in ["The", first.text.as_str()] {
+        let p = p(text);
+        assert!(p > 0.05 && (share(text) - p).abs() < 4.0 * (p / n as f64).sqrt(), "{text} {p}");
+    }
+    assert!(p(&first.text) > p("The"));
+    let params = SampleParams { temperature: 0.0, top_p: 1.0, max_tokens: 80, seed: 0 };
+    let greeted = sample(SampleRequest { messages: user("Hello!"), params });
+    assert_eq!(greeted.finish_reason, "stop", "{greeted:?}");
+    assert!(!greeted.text.contains("<|im_end|>"), "{greeted:?}");
 }
 
 #[test]
@@ -157,7 +172,7 @@ fn real_cut_file_is_refused() {
 #[test]
 fn real_speed_is_told() {
     let _turn = alone();
-    let Some(model) = open(2) else { return };
+    let Some(model) = open(1) else { return };
     let requests: Vec<ScoreRequest> = (0..8)
         .map(|i| {
             request(&format!("Question {i}: why?"), &"Because the wind is in the west. ".repeat(8))
@@ -166,6 +181,9 @@ fn real_speed_is_told() {
     let start = Instant::now();
     let n: usize = model.score(&requests).into_iter().map(|r| r.unwrap().n_tokens()).sum();
     let seconds = start.elapsed().as_secs_f64();
-    println!("SmolLM2: {n} answer tokens in {seconds:.2} s, {:.0} tokens/s", n as f64 / seconds);
+    println!(
+        "SmolLM2, one thread: {n} answer tokens in {seconds:.2} s, {:.0} tokens/s",
+        n as f64 / seconds
+    );
     assert!(n > 500);
 }
