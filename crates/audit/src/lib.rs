@@ -1,12 +1,15 @@
 //! The battery: runs tests on a case, combines findings into a verdict, writes the report.
 //!
 //! [`evaluate`] is pure: scores, context and parameters in, verdict out. Models and files come
-//! in at the rim only ([`run_audit`], [`score_exposures`], [`by_similarity`]). What is exact,
-//! under which conditions and in which grade, is said in each finding's assumptions;
-//! HTTP servers, command lines and ledgers' insides are other rooms' business.
+//! in at the rim only ([`run_audit`]), and [`verify_case`] replays a case without any. What is
+//! exact, under which conditions and in which grade, is said in each finding's assumptions.
+//! Suspects that only answer are scored by [`sampled_table`]. HTTP servers, command lines and the
+//! ledger's insides are other rooms' business.
 
 mod accounts;
+mod case_files;
 mod context;
+mod describe;
 mod error;
 mod evaluate;
 mod format;

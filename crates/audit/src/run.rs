@@ -1,26 +1,19 @@
 //! A whole audit: read, score, test, and write the case that anyone can re-run.
 
 use crate::{
-    AuditContext, AuditError, AuditParams, Evaluation, HashedInput, NamedModel, ReportInput, Role,
-    ScoreEnd, ScoreJob, ScoreKind, ShownTexts,
-    evaluate::evaluate_with_series,
-    render_report,
-    score::{in_ledger_order, planned, score_exposures},
+    AuditContext, AuditError, AuditParams, Evaluation, NamedModel, Role, SamplingKind,
+    SamplingParams, ScoreEnd, ScoreJob, ScoreKind, ScoredExposures, SetAside,
+    case_files::{CaseFiles, Done},
+    sampled_table,
+    score::{in_ledger_order, planned, reached, score_exposures},
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use stillwatch_evidence::{
-    AuditResult, Case, CaseManifest, CaseModel, Exposure, FileDigest, Progress, ScoreTable,
-    read_exposures, read_scores,
-};
-use stillwatch_models::{Model, ScoreCache};
+use stillwatch_evidence::{AuditResult, Exposure, Progress, read_exposures, read_scores};
+use stillwatch_models::{AccessLevel, Model};
 
 /// Name of the rejects file in a case folder.
 const REJECTS: &str = "rejects.jsonl";
-/// Name of the scores' file in the case's cache folder.
-const CACHE: &str = "scores.jsonl";
-/// Texts printed at most where they are asked for.
-const TEXTS_MAX: usize = 200;
 
 /// A model besides the suspect, with its part in the audit.
 pub struct OtherModel<'a> {
@@ -82,8 +75,10 @@ pub struct AuditRequest<'a> {
     pub source: AuditSource<'a>,
     /// What is fixed beforehand.
     pub params: AuditParams,
-    /// What is known of the case. Suspect, roles of models that are asked, planned units, and
-    /// what scoring finds out (set aside, partial) are filled in.
+    /// What is known of the case. Suspect, roles of models that are asked, planned units, kind of
+    /// score, and what scoring finds out (set aside, partial) are filled in. A suspect that only
+    /// answers is scored by similarity; `score_kind` forced choice asks it for that instead,
+    /// which shows it the texts.
     pub context: AuditContext,
     /// The question in one sentence; absent: a standing one.
     pub question: Option<String>,
@@ -188,6 +183,11 @@ fn from_exposures(
     let mut unread = file.clone();
     let exposures = in_ledger_order(std::mem::take(&mut unread.exposures));
     context.planned = Some(planned(&exposures, *budget));
+    context.score_kind = match sampling_kind(*suspect, &context) {
+        None => ScoreKind::LogLikelihood,
+        Some(SamplingKind::Similarity) => ScoreKind::Similarity,
+        Some(SamplingKind::ForcedChoice) => ScoreKind::ForcedChoice,
+    };
     let fixed = Fixed { params: request.params.clone(), context: context.clone() };
     let mut files = CaseFiles::open(request, &context, &fixed, now)?;
     files.input("exposures", path)?;
@@ -197,18 +197,21 @@ fn from_exposures(
         unread.write_rejects(&case.dir().join(REJECTS)).map_err(|e| files.error(e))?;
     }
     files.models(suspect_spec, *suspect, others)?;
-    let named: Vec<NamedModel<'_>> =
-        others.iter().map(|o| NamedModel { name: o.spec.clone(), model: o.model }).collect();
-    let job = ScoreJob {
-        exposures: &exposures,
-        suspect: *suspect,
-        others: &named,
-        context: &context,
-        params: &request.params,
-        budget: *budget,
+    let scored = if let Some(kind) = sampling_kind(*suspect, &context) {
+        ask(kind, &reached(&exposures, *budget), (*suspect, others), request, &files, progress)?
+    } else {
+        let named: Vec<NamedModel<'_>> =
+            others.iter().map(|o| NamedModel { name: o.spec.clone(), model: o.model }).collect();
+        let job = ScoreJob {
+            exposures: &exposures,
+            suspect: *suspect,
+            others: &named,
+            context: &context,
+            params: &request.params,
+            budget: *budget,
+        };
+        score_exposures(&job, &mut files.cache()?, progress)?
     };
-    let mut cache = files.cache()?;
-    let scored = score_exposures(&job, &mut cache, progress)?;
     context.set_aside = scored.set_aside;
     context.partial = matches!(scored.end, ScoreEnd::Partial(_));
     let done = Done {
@@ -221,176 +224,32 @@ fn from_exposures(
     files.finish(request, done, now)
 }
 
-/// What is there once everything has been scored.
-struct Done<'a> {
-    context: AuditContext,
-    table: ScoreTable,
-    end: ScoreEnd,
-    n_rejected: usize,
-    exposures: &'a [Exposure],
-}
-
-/// The case folder, where there is one.
-struct CaseFiles {
-    case: Option<Case>,
-    dir: PathBuf,
-    question: String,
-    inputs: Vec<HashedInput>,
-}
-
-impl CaseFiles {
-    fn open(
-        request: &AuditRequest<'_>,
-        context: &AuditContext,
-        fixed: &Fixed,
-        now: &str,
-    ) -> Result<Self, AuditError> {
-        let question = request.question.clone().unwrap_or_else(|| {
-            format!("Was {} trained on the texts that were released?", context.suspect)
-        });
-        let dir = request.out.clone().unwrap_or_default();
-        let mut files = Self { case: None, dir, question, inputs: Vec::new() };
-        if let Some(out) = &request.out {
-            let parameters = fixed.to_json()?;
-            let manifest = CaseManifest::new(&files.question, now, request.params.seed, parameters);
-            files.case = Some(Case::resume(out, manifest).map_err(|e| files.error(e))?);
-        }
-        for (name, path) in &request.inputs {
-            files.input(name, path)?;
-        }
-        Ok(files)
-    }
-
-    fn error(&self, source: impl std::error::Error + Send + Sync + 'static) -> AuditError {
-        AuditError::Case { path: self.dir.clone(), source: Box::new(source) }
-    }
-
-    fn input(&mut self, name: &str, path: &Path) -> Result<(), AuditError> {
-        let digest: FileDigest = match &mut self.case {
-            Some(case) => case
-                .add_input(name, path)
-                .map_err(|e| AuditError::Case { path: self.dir.clone(), source: Box::new(e) })?,
-            None => stillwatch_evidence::digest_file(path)?,
-        };
-        let file = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-        let name = if file == *name { file } else { format!("{name}: {file}") };
-        self.inputs.push(HashedInput { name, sha256: digest.sha256 });
-        Ok(())
-    }
-
-    fn models(
-        &mut self,
-        suspect_spec: &str,
-        suspect: &dyn Model,
-        others: &[OtherModel<'_>],
-    ) -> Result<(), AuditError> {
-        let mut models = vec![case_model("suspect", suspect_spec, suspect)];
-        models.extend(others.iter().map(|o| {
-            let role = match o.role {
-                Role::Reference { .. } => "reference",
-                Role::Placebo => "placebo",
-            };
-            case_model(role, &o.spec, o.model)
-        }));
-        for model in &models {
-            if let Some(hash) = &model.model_hash {
-                let name = format!("{}: {}", model.role, model.spec);
-                self.inputs.push(HashedInput { name, sha256: hash.clone() });
-            }
-        }
-        match &mut self.case {
-            Some(case) => case
-                .set_models(models)
-                .map_err(|e| AuditError::Case { path: self.dir.clone(), source: Box::new(e) }),
-            None => Ok(()),
-        }
-    }
-
-    fn cache(&self) -> Result<ScoreCache, AuditError> {
-        let opened = match &self.case {
-            Some(case) => ScoreCache::open(case.cache_dir().join(CACHE)),
-            None => Ok(ScoreCache::in_memory()),
-        };
-        opened.map_err(|e| self.error(e))
-    }
-
-    fn finish(
-        mut self,
-        request: &AuditRequest<'_>,
-        done: Done<'_>,
-        now: &str,
-    ) -> Result<AuditOutcome, AuditError> {
-        let evaluation = evaluate_with_series(&done.table, &done.context, &request.params)?;
-        let made = self.case.as_ref().map_or(now, |c| c.manifest().created.as_str()).to_owned();
-        let mut timeline = request.timeline.clone();
-        timeline.extend(exposed_when(done.exposures));
-        timeline.sort();
-        let texts = if request.show_texts { shown(done.exposures) } else { Vec::new() };
-        let mut commands = request.commands.clone();
-        if self.case.is_some() {
-            commands.push(format!("stillwatch verify {}", self.dir.display()));
-        }
-        let html = render_report(&ReportInput {
-            evaluation: &evaluation,
-            context: &done.context,
-            params: &request.params,
-            question: &self.question,
-            made: &made,
-            inputs: &self.inputs,
-            timeline: &timeline,
-            commands: &commands,
-            texts: &texts,
-        });
-        if let Some(case) = &mut self.case {
-            let written = case
-                .write_scores(&done.table)
-                .and_then(|()| case.write_result(&evaluation.result))
-                .and_then(|()| case.write_report(&html));
-            written
-                .map_err(|e| AuditError::Case { path: self.dir.clone(), source: Box::new(e) })?;
-        }
-        Ok(AuditOutcome {
-            evaluation,
-            end: done.end,
-            n_rejected_lines: done.n_rejected,
-            case: request.out.clone(),
-        })
+/// How a suspect is asked that gives no likelihoods; absent where it gives them.
+fn sampling_kind(suspect: &dyn Model, context: &AuditContext) -> Option<SamplingKind> {
+    match (suspect.access(), context.score_kind) {
+        (_, ScoreKind::ForcedChoice) => Some(SamplingKind::ForcedChoice),
+        (_, ScoreKind::Similarity) | (AccessLevel::Sampling, _) => Some(SamplingKind::Similarity),
+        _ => None,
     }
 }
 
-fn case_model(role: &str, spec: &str, model: &dyn Model) -> CaseModel {
-    let identity = model.identity();
-    let some = |hash: &String| (!hash.is_empty()).then(|| hash.clone());
-    CaseModel {
-        role: role.to_owned(),
-        spec: spec.to_owned(),
-        model_hash: some(&identity.model_hash),
-        template_hash: some(&identity.template_hash),
-        settings: serde_json::Value::String(identity.settings.clone()),
-    }
-}
-
-/// When the first and the last exposure were sent, as their file says.
-fn exposed_when(exposures: &[Exposure]) -> Vec<(String, String)> {
-    let times: Vec<&String> = exposures.iter().filter_map(|e| e.time.as_ref()).collect();
-    let entry = |time: Option<&&String>, what: &str| time.map(|t| ((*t).clone(), what.to_owned()));
-    [
-        entry(times.iter().min(), "first exposure sent, as its file says"),
-        entry(times.iter().max(), "last exposure sent, as its file says"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
-}
-
-fn shown(exposures: &[Exposure]) -> Vec<ShownTexts> {
-    exposures
-        .iter()
-        .take(TEXTS_MAX)
-        .map(|e| ShownTexts {
-            id: e.id.clone(),
-            released: e.released.clone(),
-            withheld: e.withheld.clone(),
-        })
-        .collect()
+/// Scores by asking for answers: the same rows, the same reasons, no early stop.
+fn ask(
+    kind: SamplingKind,
+    exposures: &[Exposure],
+    (suspect, others): (&dyn Model, &[OtherModel<'_>]),
+    request: &AuditRequest<'_>,
+    files: &CaseFiles,
+    progress: &dyn Progress,
+) -> Result<ScoredExposures, AuditError> {
+    let named: Vec<(String, &dyn Model)> =
+        others.iter().map(|o| (o.spec.clone(), o.model)).collect();
+    let params = SamplingParams { seed: request.params.seed, ..SamplingParams::default() };
+    let mut cache = files.answers()?;
+    let asked = sampled_table(exposures, suspect, &named, kind, &params, &mut cache, progress)
+        .map_err(|source| AuditError::Model { role: "a model".to_owned(), source })?;
+    let set_aside =
+        asked.dropped.into_iter().map(|(reason, count)| SetAside { reason, count }).collect();
+    let end = asked.partial.map_or(ScoreEnd::Finished, ScoreEnd::Partial);
+    Ok(ScoredExposures { table: asked.table, set_aside, end })
 }

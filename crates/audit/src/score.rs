@@ -127,6 +127,16 @@ pub fn score_exposures(
     Ok(run.finish())
 }
 
+/// The exposures that a budget reaches, in their order, identical twins included: they are
+/// counted, and cost nothing.
+pub(crate) fn reached(exposures: &[Exposure], budget: Option<usize>) -> Vec<Exposure> {
+    let sorted = units(exposures);
+    let mut indices: Vec<usize> =
+        within_budget(sorted.units, budget).into_iter().flatten().chain(sorted.identical).collect();
+    indices.sort_unstable();
+    indices.into_iter().filter_map(|i| exposures.get(i).cloned()).collect()
+}
+
 /// Whole units up to a number of exposures.
 fn within_budget(units: Vec<Vec<usize>>, budget: Option<usize>) -> Vec<Vec<usize>> {
     let mut left = budget.unwrap_or(usize::MAX);

@@ -200,10 +200,10 @@ mod tests {
             Facts {
                 plan: PlanState::Sealed,
                 coin_evidence: CoinEvidence::Ledger,
-                accounts: accounts(true),
+                accounts: Some(accounts(true)),
                 ..facts()
             },
-            Facts { pooled: silent.clone(), accounts: accounts(true), ..facts() },
+            Facts { pooled: silent.clone(), accounts: Some(accounts(true)), ..facts() },
             Facts {
                 decide: Decide::E,
                 pooled: Pooled { log10: 3.4, share: 5e-4, rejected: true },

@@ -62,9 +62,28 @@ pub(crate) fn detectable(units: &[Unit], alpha: Alpha, params: &AuditParams) -> 
 /// about.
 pub(crate) fn curve(units: &[Unit], alpha: Alpha, params: &AuditParams) -> Vec<(f64, f64)> {
     match (params.power_analysis, params.decide) {
-        (PowerAnalysis::Full, Decide::P) => power_curve(units, alpha, &test_params(params)),
+        (PowerAnalysis::Full, Decide::P) => {
+            monotone(power_curve(units, alpha, &test_params(params)))
+        }
         _ => Vec::new(),
     }
+}
+
+/// The nearest non-decreasing curve (pool adjacent violators): power rises with the effect, and
+/// what falls is noise of the simulation.
+fn monotone(curve: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    let mut blocks: Vec<(f64, usize)> = Vec::new();
+    for (_, power) in &curve {
+        let mut block = (*power, 1);
+        while let Some(before) = blocks.pop_if(|before| before.0 > block.0) {
+            let n = before.1 + block.1;
+            let total = before.0 * before.1 as f64 + block.0 * block.1 as f64;
+            block = (total / n as f64, n);
+        }
+        blocks.push(block);
+    }
+    let powers = blocks.into_iter().flat_map(|(power, n)| std::iter::repeat_n(power, n));
+    curve.into_iter().zip(powers).map(|((effect, _), power)| (effect, power)).collect()
 }
 
 /// How the statistics resample.

@@ -149,10 +149,10 @@ pub(crate) mod tests {
         }
     }
 
-    pub(crate) fn accounts(rejected: bool) -> Option<Combined> {
+    pub(crate) fn accounts(rejected: bool) -> Combined {
         let named =
-            if rejected { vec!["acct-03".to_owned(), "acct-11".to_owned()] } else { vec![] };
-        Some(Combined { log10: -4.0, share: 5e-4, rejected, n_tested: 20, named })
+            if rejected { vec!["acct-03".to_owned(), "acct-11".to_owned()] } else { Vec::new() };
+        Combined { log10: -4.0, share: 5e-4, rejected, n_tested: 20, named }
     }
 
     #[test]
@@ -166,9 +166,9 @@ pub(crate) mod tests {
             (Facts { coin: Coin::Public, ..facts() }, V::Established, G::Pooled),
             (Facts { coin: Coin::Iid, ..facts() }, V::Indicated, G::Pooled),
             (Facts { coin: Coin::None, ..facts() }, V::Indicated, G::Pooled),
-            (Facts { accounts: accounts(true), ..facts() }, V::Established, G::Both),
+            (Facts { accounts: Some(accounts(true)), ..facts() }, V::Established, G::Both),
             (
-                Facts { pooled: silent.clone(), accounts: accounts(true), ..facts() },
+                Facts { pooled: silent.clone(), accounts: Some(accounts(true)), ..facts() },
                 V::Established,
                 G::Accounts,
             ),

@@ -136,7 +136,10 @@ pub(super) fn path(points: impl IntoIterator<Item = (f64, f64)>) -> String {
     let mut d = String::new();
     for (i, (x, y)) in points.into_iter().enumerate() {
         let command = if i == 0 { 'M' } else { 'L' };
-        d.push_str(&format!("{command}{} {}", px(x), px(y)));
+        d.push(command);
+        d.push_str(&px(x));
+        d.push(' ');
+        d.push_str(&px(y));
     }
     d
 }

@@ -70,10 +70,11 @@ fn placebos(input: &ReportInput<'_>) -> String {
         )
     };
     if !older.is_empty() {
-        out.push_str(&format!(
-            " References said to be older than the coin, which speak for it in the same way: {}.",
-            list(&older, 8)
-        ));
+        out.push_str(
+            " References said to be older than the coin, which speak for it in the same way: ",
+        );
+        out.push_str(&list(&older, 8));
+        out.push('.');
     }
     out
 }

@@ -100,6 +100,11 @@ fn capitalised(text: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
+/// A sentence's beginning and curly apostrophes.
+fn typeset(text: &str) -> String {
+    capitalised(text).replace('\'', "’")
+}
+
 fn facts(result: &AuditResult) -> Markup {
     let main = result.findings.first();
     let (label, value) = main.map_or(("p-value", None), |f| deciding(f, result.decide));
@@ -183,7 +188,7 @@ fn drawings(input: &ReportInput<'_>) -> Markup {
             @if !series.power.is_empty() {
                 figure {
                     h3 { "What this run would have seen" }
-                    figcaption { "Probability that the pooled test passes, against the size of the effect. "
+                    figcaption { "Probability that the pooled test passes, against the size of the effect (dotted: the least that is found with probability " (POWER) "; dashed: the target). "
                         @if seen.is_some() { "The black bar is the effect that was seen, with its 95% interval." } }
                     (plots::power(series, main.and_then(|f| f.min_detectable_effect), input.params.target_effect, seen))
                 }
@@ -228,9 +233,9 @@ fn limits(result: &AuditResult) -> Markup {
         @if let Some(main) = result.findings.first() {
             h2 { "What it assumes" }
             p.soft { "Null hypothesis: " (main.null) "." }
-            ul { @for a in &main.assumptions { li { (capitalised(a)) "." } } }
+            ul { @for a in &main.assumptions { li { (typeset(a)) "." } } }
             h2 { "What it cannot say" }
-            ul { @for c in &main.cannot_say { li { (capitalised(c)) "." } } }
+            ul { @for c in &main.cannot_say { li { (typeset(c)) "." } } }
         }
     }
 }

@@ -113,7 +113,7 @@ pub(super) fn preferences(series: &Series) -> Markup {
             rect class=(side) x=(px(frame.left() + width * i as f64 + 0.75)) y=(px(y)) width=(px(width - 1.5)) height=(px(frame.bottom() - y)) {}
         }
         path.mirror d=(mirror) {}
-        (frame.x_axis("preference for the released text, in the pair's own scale"))
+        (frame.x_axis("preference for the released text, in the pair’s own scale"))
         line.zero x1=(px(frame.x.at(0.0))) x2=(px(frame.x.at(0.0))) y1=(px(frame.top())) y2=(px(frame.bottom())) {}
         text.label.withheld x=(px(frame.left() + 6.0)) y=(px(frame.top() + 10.0)) { (thousands(below as f64)) " prefer the withheld text" }
         text.label.released x=(px(frame.right() - 6.0)) y=(px(frame.top() + 10.0)) text-anchor="end" { (thousands(above as f64)) " prefer the released text" }
@@ -225,7 +225,7 @@ pub(super) fn power(
     };
     let body = html! {
         (frame.y_axis("power", |v| minus(&trimmed(v, 2))))
-        (frame.x_axis("effect, standard deviations of a pair's preference"))
+        (frame.x_axis("effect, standard deviations of a pair’s preference"))
         line.mark.threshold x1=(px(frame.left())) x2=(px(frame.right())) y1=(px(frame.y.at(POWER))) y2=(px(frame.y.at(POWER))) {}
         @if let Some((estimate, [low, high])) = seen {
             @let y = frame.bottom() - 14.0;
@@ -235,7 +235,7 @@ pub(super) fn power(
         path.line d=(line) {}
         (frame.mark_x(target, "target", &format!("target {}", trimmed(target, 2)), 3))
         @if let Some(effect) = detectable.filter(|e| *e <= reach) {
-            (frame.mark_x(effect, "stop", &format!("found with power {POWER} from {}", trimmed(effect, 2)), 5))
+            (frame.mark_x(effect, "stop", &format!("{POWER} from {}", trimmed(effect, 2)), 5))
         }
     };
     svg("p", "Power of the pooled test", &description, frame.height, &body)

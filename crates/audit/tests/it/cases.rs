@@ -47,8 +47,9 @@ impl Toy {
     fn value(&self, text: &str) -> f64 {
         let part = |salt: &str| {
             let hash = digest_bytes(format!("{salt}{}", text.replace(self.learnt, "")).as_bytes());
-            f64::from(u32::from_str_radix(&hash.sha256[..8], 16).expect("hexadecimal"))
-                / f64::from(u32::MAX)
+            f64::from(
+                u32::from_str_radix(hash.sha256.get(..8).unwrap_or_default(), 16).expect("hex"),
+            ) / f64::from(u32::MAX)
         };
         4.0 * part("common") + part(&self.identity.spec) - 2.5
     }

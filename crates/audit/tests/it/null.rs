@@ -10,21 +10,21 @@ use stillwatch_evidence::{Coin, Decide, Predates, ScoreTable, read_scores};
 use stillwatch_stats::{NullDistribution, ScoreSet, Tail, TestParams, correct, merge_coin, split};
 
 /// Innocents per kind.
-const RUNS: u64 = 120;
+const RUNS: u32 = 120;
 
 /// Most findings that a test of size `alpha` shows in `runs` runs, at the 1e-4 level (exact
 /// binomial tail).
-fn most(runs: u64, alpha: f64) -> usize {
-    let n = runs as f64;
+fn most(runs: u32, alpha: f64) -> u32 {
+    let n = f64::from(runs);
     let mut term = (n * (-alpha).ln_1p()).exp();
     let mut below = term;
-    let mut k = 0.0;
+    let mut k = 0;
     while 1.0 - below > 1e-4 {
-        term *= (n - k) / (k + 1.0) * alpha / (1.0 - alpha);
-        k += 1.0;
+        term *= (n - f64::from(k)) / f64::from(k + 1) * alpha / (1.0 - alpha);
+        k += 1;
         below += term;
     }
-    k as usize
+    k
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn innocents_of_every_kind_keep_the_error_rate() {
                             noise,
                             references,
                             accounts,
-                            seed: *seed,
+                            seed: u64::from(*seed),
                             ..Plan::default()
                         }
                         .table();
@@ -71,7 +71,7 @@ fn innocents_of_every_kind_keep_the_error_rate() {
                     })
                     .count();
                 assert!(
-                    found <= most(RUNS, alpha),
+                    found <= most(RUNS, alpha) as usize,
                     "{noise:?} n={n} references={references} K={k} accounts={accounts} \
                      {decide:?}: {found} of {RUNS}"
                 );
@@ -180,7 +180,7 @@ fn coins_thrown_again_over_stored_scores_keep_the_size() {
 #[test]
 fn coins_thrown_again_through_the_whole_pipeline_keep_the_size() {
     let alpha = 0.05;
-    let runs = 200u64;
+    let runs = 200;
     for (path, table) in stored_scores() {
         let params = AuditParams {
             alpha,
@@ -217,6 +217,6 @@ fn coins_thrown_again_through_the_whole_pipeline_keep_the_size() {
             })
             .count();
         println!("{}: {found} of {runs} at {alpha}", path.display());
-        assert!(found <= most(runs, alpha), "{}: {found} of {runs}", path.display());
+        assert!(found <= most(runs, alpha) as usize, "{}: {found} of {runs}", path.display());
     }
 }
