@@ -65,12 +65,18 @@ pub enum LabError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The ledger refused an entry, or its folder can't be used.
+    #[error("ledger")]
+    Ledger(#[from] stillwatch_evidence::ledger::LedgerError),
+    /// A file could not be written.
+    #[error("file")]
+    Write(#[from] stillwatch_evidence::WriteError),
     /// A model folder written here could not be opened or used.
     #[error("model")]
     Model(#[from] stillwatch_models::ModelError),
-    /// The operating system gives no random numbers.
-    #[error("the operating system's random generator failed: {0}")]
-    Entropy(String),
+    /// An audit of the demo could not be run.
+    #[error("audit")]
+    Audit(#[from] stillwatch_audit::AuditError),
 }
 
 impl From<tokenizers::Error> for LabError {

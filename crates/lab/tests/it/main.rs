@@ -1,5 +1,6 @@
 //! Tests of the laboratory.
 
+mod demo;
 mod drafts;
 mod network;
 mod tokenizer;
