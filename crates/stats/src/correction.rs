@@ -100,9 +100,15 @@ pub struct Corrected {
     pub units: Vec<Unit>,
     /// Slope of each reference, ≥ 0, suspect's nats per reference's nat.
     pub beta: Vec<f64>,
+    /// What a token costs, ≥ 0, nats: the slope on minus the lengths; absent where a set has none.
+    pub nats_per_token: Option<f64>,
 }
 
-/// Subtracts from the suspect's scores what the references' scores explain.
+/// Subtracts from the suspect's scores what the references' scores and the lengths explain.
+///
+/// Where every set has `n_tokens`, minus the lengths count as one more reference: a longer text
+/// is less likely whatever the suspect has seen, and lengths know nothing of the coin. It is the
+/// greatest share of the noise of a suspect that is tested without references.
 ///
 /// Each column is centred within its set; β minimises a weighted sum of squares over all sets'
 /// centred scores under β ≥ 0 (for one reference and K = 1, before weighting,
@@ -133,9 +139,15 @@ pub fn correct(sets: &[ScoreSet]) -> Result<Corrected, StatsError> {
             set.references().len()
         )));
     }
-    let columns: Vec<Columns> = sets.iter().map(Columns::of).collect();
+    let mut columns: Vec<Columns> = sets.iter().map(Columns::of).collect();
     let lengths: Option<Vec<f64>> = sets.iter().map(mean_length).collect();
-    let fit = fit(&columns, lengths.as_deref(), p);
+    if lengths.is_some() {
+        for (column, set) in columns.iter_mut().zip(sets) {
+            let cost: Vec<f64> = set.n_tokens().iter().flat_map(|n| n.iter().map(|n| -n)).collect();
+            column.references.push(centred(&cost));
+        }
+    }
+    let mut fit = fit(&columns, lengths.as_deref(), p + usize::from(lengths.is_some()));
     let units = columns
         .iter()
         .zip(&fit.scale)
@@ -144,7 +156,8 @@ pub fn correct(sets: &[ScoreSet]) -> Result<Corrected, StatsError> {
             Unit::new(&c.residual(&fit.beta), scale * widen)
         })
         .collect::<Result<_, _>>()?;
-    Ok(Corrected { units, beta: fit.beta })
+    let nats_per_token = lengths.and_then(|_| fit.beta.pop());
+    Ok(Corrected { units, beta: fit.beta, nats_per_token })
 }
 
 /// Rows that share one coin, as one set: their texts' log-likelihoods and lengths add up.

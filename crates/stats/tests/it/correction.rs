@@ -138,3 +138,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn lengths_are_taken_away_where_they_are_known() {
+    // Every token costs 3 nats; nothing else differs between the texts.
+    let set = |n_released: f64, n_withheld: f64| {
+        ScoreSet::new(
+            vec![-3.0 * n_released, -3.0 * n_withheld],
+            Vec::new(),
+            Some(vec![n_released, n_withheld]),
+        )
+        .expect("finite scores of one shape")
+    };
+    let sets: Vec<ScoreSet> =
+        (0..40).map(|i| set(10.0 + f64::from(i), 30.0 + f64::from(i * i % 17))).collect();
+    let corrected = correct(&sets).expect("sets that agree");
+    let slope = corrected.nats_per_token.expect("every set has lengths");
+    assert!((slope - 3.0).abs() < 1e-9, "{slope}");
+    assert!(corrected.beta.is_empty());
+    assert!(corrected.units.iter().all(|u| u.x().abs() < 1e-6));
+}
