@@ -1,8 +1,9 @@
 //! The case folder of a run: what goes in beforehand, and what is written at its end.
 
 use crate::{
-    AuditContext, AuditError, AuditOutcome, AuditRequest, HashedInput, OtherModel, ReportInput,
-    Role, ScoreEnd, ShownTexts, evaluate::evaluate_with_series, render_report, run::Fixed,
+    AuditContext, AuditError, AuditOutcome, AuditRequest, Caches, HashedInput, OtherModel,
+    ReportInput, Role, ScoreEnd, ShownTexts, evaluate::evaluate_with_series, render_report,
+    run::Fixed,
 };
 use std::path::{Path, PathBuf};
 use stillwatch_evidence::{
@@ -109,23 +110,14 @@ impl CaseFiles {
         }
     }
 
-    /// Scores already known.
-    pub(crate) fn cache(&self) -> Result<ScoreCache, AuditError> {
-        let opened = match &self.case {
-            Some(case) => ScoreCache::open(case.cache_dir().join(SCORES)),
-            None => Ok(ScoreCache::in_memory()),
-        };
-        opened.map_err(|e| self.error(e))
-    }
-
-    /// Answers already known.
-    pub(crate) fn answers(&self) -> Result<AnswerCache, AuditError> {
-        match &self.case {
-            None => Ok(AnswerCache::in_memory()),
-            Some(case) => {
-                AnswerCache::open(case.cache_dir().join(ANSWERS)).map_err(|e| self.error(e))
-            }
-        }
+    /// What models said before.
+    pub(crate) fn caches(&self) -> Result<Caches, AuditError> {
+        let Some(case) = &self.case else { return Ok(Caches::in_memory()) };
+        let dir = case.cache_dir();
+        Ok(Caches {
+            scores: ScoreCache::open(dir.join(SCORES)).map_err(|e| self.error(e))?,
+            answers: AnswerCache::open(dir.join(ANSWERS)).map_err(|e| self.error(e))?,
+        })
     }
 
     /// Tests, and writes scores, result and report.

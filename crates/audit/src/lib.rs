@@ -3,8 +3,8 @@
 //! [`evaluate`] is pure: scores, context and parameters in, verdict out. Models and files come
 //! in at the rim only ([`run_audit`]), and [`verify_case`] replays a case without any. What is
 //! exact, under which conditions and in which grade, is said in each finding's assumptions.
-//! Suspects that only answer are scored by [`sampled_table`]. HTTP servers, command lines and the
-//! ledger's insides are other rooms' business.
+//! Suspects that only answer are scored by [`by_similarity`] or [`by_forced_choice`]. HTTP
+//! servers, command lines and the ledger's insides are other rooms' business.
 
 mod accounts;
 mod case_files;
@@ -18,7 +18,6 @@ mod placebos;
 mod prepare;
 mod report;
 mod run;
-mod sampled;
 mod sampling;
 mod score;
 mod sentence;
@@ -36,10 +35,9 @@ pub use evaluate::{RESULT_SCHEMA, evaluate, evaluate_with_series};
 pub use params::{AuditParams, DEFAULT_TARGET_EFFECT, POWER, PowerAnalysis, Stopping};
 pub use report::{HashedInput, ReportInput, ShownTexts, render_report};
 pub use run::{AuditOutcome, AuditRequest, AuditSource, OtherModel, run_audit};
-pub use sampled::{SampledTable, SamplingKind, sampled_table};
 pub use sampling::{SamplingParams, by_forced_choice, by_similarity};
 pub use score::{
-    NamedModel, ScoreEnd, ScoreJob, ScoredExposures, in_ledger_order, score_exposures,
+    Caches, NamedModel, ScoreEnd, ScoreJob, ScoredExposures, in_ledger_order, score_exposures,
 };
 pub use series::{AccountPoint, Evaluation, Series};
 pub use similarity::{Words, similarity};

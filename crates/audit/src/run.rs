@@ -1,15 +1,14 @@
 //! A whole audit: read, score, test, and write the case that anyone can re-run.
 
 use crate::{
-    AuditContext, AuditError, AuditParams, Evaluation, NamedModel, Role, SamplingKind,
-    SamplingParams, ScoreEnd, ScoreJob, ScoreKind, ScoredExposures, SetAside,
+    AuditContext, AuditError, AuditParams, Evaluation, NamedModel, Role, ScoreEnd, ScoreJob,
+    ScoreKind,
     case_files::{CaseFiles, Done},
-    sampled_table,
-    score::{in_ledger_order, planned, reached, score_exposures},
+    score::{in_ledger_order, planned, score_exposures},
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use stillwatch_evidence::{AuditResult, Exposure, Progress, read_exposures, read_scores};
+use stillwatch_evidence::{AuditResult, Progress, read_exposures, read_scores};
 use stillwatch_models::{AccessLevel, Model};
 
 /// Name of the rejects file in a case folder.
@@ -183,11 +182,13 @@ fn from_exposures(
     let mut unread = file.clone();
     let exposures = in_ledger_order(std::mem::take(&mut unread.exposures));
     context.planned = Some(planned(&exposures, *budget));
-    context.score_kind = match sampling_kind(*suspect, &context) {
-        None => ScoreKind::LogLikelihood,
-        Some(SamplingKind::Similarity) => ScoreKind::Similarity,
-        Some(SamplingKind::ForcedChoice) => ScoreKind::ForcedChoice,
-    };
+    context.score_kind = score_kind(*suspect, &context);
+    if context.score_kind == ScoreKind::Similarity {
+        progress.note(&format!(
+            "{suspect_spec} is asked for answers, which are compared with the texts: the same \
+             null as with likelihoods, less power"
+        ));
+    }
     let fixed = Fixed { params: request.params.clone(), context: context.clone() };
     let mut files = CaseFiles::open(request, &context, &fixed, now)?;
     files.input("exposures", path)?;
@@ -197,21 +198,17 @@ fn from_exposures(
         unread.write_rejects(&case.dir().join(REJECTS)).map_err(|e| files.error(e))?;
     }
     files.models(suspect_spec, *suspect, others)?;
-    let scored = if let Some(kind) = sampling_kind(*suspect, &context) {
-        ask(kind, &reached(&exposures, *budget), (*suspect, others), request, &files, progress)?
-    } else {
-        let named: Vec<NamedModel<'_>> =
-            others.iter().map(|o| NamedModel { name: o.spec.clone(), model: o.model }).collect();
-        let job = ScoreJob {
-            exposures: &exposures,
-            suspect: *suspect,
-            others: &named,
-            context: &context,
-            params: &request.params,
-            budget: *budget,
-        };
-        score_exposures(&job, &mut files.cache()?, progress)?
+    let named: Vec<NamedModel<'_>> =
+        others.iter().map(|o| NamedModel { name: o.spec.clone(), model: o.model }).collect();
+    let job = ScoreJob {
+        exposures: &exposures,
+        suspect: *suspect,
+        others: &named,
+        context: &context,
+        params: &request.params,
+        budget: *budget,
     };
+    let scored = score_exposures(&job, &mut files.caches()?, progress)?;
     context.set_aside = scored.set_aside;
     context.partial = matches!(scored.end, ScoreEnd::Partial(_));
     let done = Done {
@@ -224,32 +221,11 @@ fn from_exposures(
     files.finish(request, done, now)
 }
 
-/// How a suspect is asked that gives no likelihoods; absent where it gives them.
-fn sampling_kind(suspect: &dyn Model, context: &AuditContext) -> Option<SamplingKind> {
+/// How all models are asked: as declared, or for answers where the suspect gives no likelihoods.
+fn score_kind(suspect: &dyn Model, context: &AuditContext) -> ScoreKind {
     match (suspect.access(), context.score_kind) {
-        (_, ScoreKind::ForcedChoice) => Some(SamplingKind::ForcedChoice),
-        (_, ScoreKind::Similarity) | (AccessLevel::Sampling, _) => Some(SamplingKind::Similarity),
-        _ => None,
+        (_, kind @ (ScoreKind::ForcedChoice | ScoreKind::Similarity)) => kind,
+        (AccessLevel::Sampling, _) => ScoreKind::Similarity,
+        _ => ScoreKind::LogLikelihood,
     }
-}
-
-/// Scores by asking for answers: the same rows, the same reasons, no early stop.
-fn ask(
-    kind: SamplingKind,
-    exposures: &[Exposure],
-    (suspect, others): (&dyn Model, &[OtherModel<'_>]),
-    request: &AuditRequest<'_>,
-    files: &CaseFiles,
-    progress: &dyn Progress,
-) -> Result<ScoredExposures, AuditError> {
-    let named: Vec<(String, &dyn Model)> =
-        others.iter().map(|o| (o.spec.clone(), o.model)).collect();
-    let params = SamplingParams { seed: request.params.seed, ..SamplingParams::default() };
-    let mut cache = files.answers()?;
-    let asked = sampled_table(exposures, suspect, &named, kind, &params, &mut cache, progress)
-        .map_err(|source| AuditError::Model { role: "a model".to_owned(), source })?;
-    let set_aside =
-        asked.dropped.into_iter().map(|(reason, count)| SetAside { reason, count }).collect();
-    let end = asked.partial.map_or(ScoreEnd::Finished, ScoreEnd::Partial);
-    Ok(ScoredExposures { table: asked.table, set_aside, end })
 }

@@ -5,13 +5,17 @@
 //! with its reason. What was scored is kept when the run is interrupted or a model is lost, and
 //! a second run goes on from the cache. Where the e-value decides and the declared rule is to
 //! stop at evidence, scoring stops where the replay of the stored scores will stop.
+//!
+//! All models are asked in the way that the context declares: for likelihoods, or, if the
+//! suspect only answers, for answers (see [`by_similarity`], [`by_forced_choice`]).
 
 use crate::{
     AuditContext, AuditError, AuditParams,
-    context::{Planned, SetAside},
+    context::{Planned, ScoreKind, SetAside},
     evaluate::{deciding_references, questions},
     params::Stopping,
     prepare::{Prepared, prepare},
+    sampling::{SamplingParams, by_forced_choice, by_similarity},
     sequential::replay,
 };
 use rand::{SeedableRng, seq::SliceRandom};
@@ -19,7 +23,9 @@ use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use stillwatch_evidence::{Decide, Exposure, Progress, ScoreRow, ScoreTable, unit_names, units};
-use stillwatch_models::{Model, ModelError, ScoreCache, ScoreRequest, Scored, score_cached};
+use stillwatch_models::{
+    AnswerCache, Model, ModelError, ScoreCache, ScoreRequest, Scored, score_cached,
+};
 
 /// Exposures scored between two looks at the stopping rule: enough for a batch, few enough that
 /// little is scored in vain.
@@ -68,6 +74,22 @@ impl std::fmt::Debug for ScoreJob<'_> {
     }
 }
 
+/// What models said before, so that nothing is asked twice.
+#[derive(Debug)]
+pub struct Caches {
+    /// Likelihoods.
+    pub scores: ScoreCache,
+    /// Answers.
+    pub answers: AnswerCache,
+}
+
+impl Caches {
+    /// Keeps everything in memory only.
+    pub fn in_memory() -> Self {
+        Self { scores: ScoreCache::in_memory(), answers: AnswerCache::in_memory() }
+    }
+}
+
 /// Why scoring ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScoreEnd {
@@ -105,7 +127,7 @@ pub fn in_ledger_order(mut exposures: Vec<Exposure>) -> Vec<Exposure> {
 /// Errors: a model that can't score at all. A text that can't be scored is no error.
 pub fn score_exposures(
     job: &ScoreJob<'_>,
-    cache: &mut ScoreCache,
+    caches: &mut Caches,
     progress: &dyn Progress,
 ) -> Result<ScoredExposures, AuditError> {
     job.params.check()?;
@@ -117,7 +139,7 @@ pub fn score_exposures(
             run.end = ScoreEnd::Partial("interrupted".to_owned());
             break;
         }
-        run.chunk(&chunk, cache, progress)?;
+        run.chunk(&chunk, caches, progress)?;
         progress.advance(chunk.len() as u64);
         if run.end != ScoreEnd::Finished || run.evidence_suffices()? {
             break;
@@ -125,16 +147,6 @@ pub fn score_exposures(
     }
     progress.end();
     Ok(run.finish())
-}
-
-/// The exposures that a budget reaches, in their order, identical twins included: they are
-/// counted, and cost nothing.
-pub(crate) fn reached(exposures: &[Exposure], budget: Option<usize>) -> Vec<Exposure> {
-    let sorted = units(exposures);
-    let mut indices: Vec<usize> =
-        within_budget(sorted.units, budget).into_iter().flatten().chain(sorted.identical).collect();
-    indices.sort_unstable();
-    indices.into_iter().filter_map(|i| exposures.get(i).cloned()).collect()
 }
 
 /// Whole units up to a number of exposures.
@@ -212,7 +224,7 @@ impl<'a> Run<'a> {
     fn chunk(
         &mut self,
         chunk: &[usize],
-        cache: &mut ScoreCache,
+        caches: &mut Caches,
         progress: &dyn Progress,
     ) -> Result<(), AuditError> {
         let asked: Vec<Asked<'_>> = chunk
@@ -220,13 +232,11 @@ impl<'a> Run<'a> {
             .filter_map(|i| self.job.exposures.get(*i).map(|e| (*i, e)))
             .map(|(index, exposure)| Asked::new(index, exposure, self.job.params.seed))
             .collect();
-        let requests: Vec<ScoreRequest> = asked.iter().flat_map(Asked::requests).collect();
         let mut models = vec![("suspect".to_owned(), self.job.suspect)];
         models.extend(self.job.others.iter().map(|o| (format!("model {}", o.name), o.model)));
         let mut answers = Vec::with_capacity(models.len());
         for (role, model) in models {
-            let given = score_cached(model, cache, &requests, &Inner(progress));
-            answers.push(sorted_answers(&asked, given, &role)?);
+            answers.push(self.ask(model, &role, &asked, caches, &Inner(progress))?);
         }
         for (at, one) in asked.iter().enumerate() {
             let by_model: Vec<&Answer> = answers.iter().filter_map(|a| a.get(at)).collect();
@@ -241,13 +251,39 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// What one model says of each exposure's texts.
+    fn ask(
+        &self,
+        model: &dyn Model,
+        role: &str,
+        asked: &[Asked<'_>],
+        caches: &mut Caches,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Answer>, AuditError> {
+        let sampling = SamplingParams { seed: self.job.params.seed, ..SamplingParams::default() };
+        let exposures: Vec<&Exposure> = asked.iter().map(|one| one.exposure).collect();
+        let answers = &mut caches.answers;
+        let sampled = match self.job.context.score_kind {
+            ScoreKind::Similarity => by_similarity(model, &exposures, &sampling, answers, progress),
+            ScoreKind::ForcedChoice => {
+                by_forced_choice(model, &exposures, &sampling, answers, progress)
+            }
+            ScoreKind::LogLikelihood | ScoreKind::Given => {
+                let requests: Vec<ScoreRequest> = asked.iter().flat_map(Asked::requests).collect();
+                let given = score_cached(model, &mut caches.scores, &requests, progress);
+                return sorted_answers(asked, given, role);
+            }
+        };
+        sampled.into_iter().map(|scores| from_sampling(scores, role)).collect()
+    }
+
     fn settle(&mut self, asked: &Asked<'_>, by_model: &[&Answer]) {
         let mut columns = Vec::with_capacity(by_model.len());
         let mut n_tokens = None;
         for answer in by_model {
             match answer {
                 Answer::Scores { scores, tokens } => {
-                    n_tokens.get_or_insert_with(|| tokens.clone());
+                    n_tokens = n_tokens.or_else(|| tokens.clone());
                     columns.push(scores.clone());
                 }
                 Answer::Failed(why) | Answer::Lost(why) => {
@@ -347,7 +383,8 @@ impl<'a> Asked<'a> {
 enum Answer {
     Scores {
         scores: Vec<f64>,
-        tokens: Vec<f64>,
+        /// Not known where texts were compared, not scored.
+        tokens: Option<Vec<f64>>,
     },
     /// These texts can't be scored by this model.
     Failed(String),
@@ -392,10 +429,21 @@ fn sorted_answers(
             Ok(match (lost, failed) {
                 (Some(why), _) => Answer::Lost(why),
                 (None, Some(why)) => Answer::Failed(why),
-                (None, None) => Answer::Scores { scores, tokens },
+                (None, None) => Answer::Scores { scores, tokens: Some(tokens) },
             })
         })
         .collect()
+}
+
+fn from_sampling(scores: Result<Vec<f64>, ModelError>, role: &str) -> Result<Answer, AuditError> {
+    Ok(match scores {
+        Ok(scores) => Answer::Scores { scores, tokens: None },
+        Err(ModelError::Request(why)) => Answer::Failed(format!("{role}: {why}")),
+        Err(error @ (ModelError::Lost(_) | ModelError::Budget(_))) => {
+            Answer::Lost(format!("{role}: {error}"))
+        }
+        Err(source) => return Err(AuditError::Model { role: role.to_owned(), source }),
+    })
 }
 
 /// Passes notes on, but not the steps of each chunk.

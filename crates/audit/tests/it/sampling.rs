@@ -6,15 +6,18 @@ use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use stillwatch_audit::{SampledTable, SamplingKind, SamplingParams, sampled_table};
-use stillwatch_evidence::{Coin, Exposure, Message, Silent};
+use stillwatch_audit::{
+    AuditContext, AuditError, AuditParams, AuditRequest, AuditSource, Caches, NamedModel, ScoreEnd,
+    ScoreJob, ScoreKind, ScoredExposures, run_audit, score_exposures, verify_case,
+};
+use stillwatch_evidence::{Coin, Decide, Exposure, Message, Silent, VerdictKind};
 use stillwatch_models::{
     AccessLevel, AnswerCache, Model, ModelError, ModelIdentity, SampleRequest, Sampled,
     ScoreRequest, Scored,
 };
 use stillwatch_stats::{ScoreSet, TestParams, correct, twins_test};
 
-const BOTH: [SamplingKind; 2] = [SamplingKind::Similarity, SamplingKind::ForcedChoice];
+const BOTH: [ScoreKind; 2] = [ScoreKind::Similarity, ScoreKind::ForcedChoice];
 
 /// Answers by a closure and counts the questions.
 struct Fake<F> {
@@ -84,14 +87,31 @@ fn exposures(n: usize, k: usize, seed: u64) -> Vec<Exposure> {
         .collect()
 }
 
-fn run(exposures: &[Exposure], suspect: &dyn Model, kind: SamplingKind) -> SampledTable {
-    let params = SamplingParams { samples: 3, ..SamplingParams::default() };
-    let mut cache = AnswerCache::in_memory();
-    sampled_table(exposures, suspect, &[], kind, &params, &mut cache, &Silent).expect("table")
+fn run(exposures: &[Exposure], suspect: &dyn Model, kind: ScoreKind) -> ScoredExposures {
+    run_with(exposures, suspect, &[], kind, &mut Caches::in_memory()).expect("scores")
 }
 
-fn p_value(table: &SampledTable) -> f64 {
-    let sets: Vec<ScoreSet> = table
+fn run_with(
+    exposures: &[Exposure],
+    suspect: &dyn Model,
+    others: &[NamedModel<'_>],
+    kind: ScoreKind,
+    caches: &mut Caches,
+) -> Result<ScoredExposures, AuditError> {
+    let context = AuditContext { score_kind: kind, ..AuditContext::default() };
+    let params = AuditParams::default();
+    let job =
+        ScoreJob { exposures, suspect, others, context: &context, params: &params, budget: None };
+    score_exposures(&job, caches, &Silent)
+}
+
+/// Exposures set aside for a reason.
+fn set_aside(scored: &ScoredExposures, reason: &str) -> usize {
+    scored.set_aside.iter().filter(|s| s.reason == reason).map(|s| s.count).sum()
+}
+
+fn p_value(scored: &ScoredExposures) -> f64 {
+    let sets: Vec<ScoreSet> = scored
         .table
         .rows
         .iter()
@@ -103,7 +123,9 @@ fn p_value(table: &SampledTable) -> f64 {
 
 /// Knows the released texts: half of the time it answers with a piece of the right one, and it
 /// recognises it in three of four questions.
-fn parrot(exposures: &[Exposure]) -> impl Model + use<> {
+fn parrot(
+    exposures: &[Exposure],
+) -> Fake<impl Fn(&SampleRequest) -> Result<String, ModelError> + Send + Sync + use<>> {
     let released: Vec<String> = exposures.iter().map(|e| e.released.clone()).collect();
     Fake::new(move |request| {
         let mut rng = ChaCha8Rng::seed_from_u64(request.params.seed);
@@ -163,8 +185,7 @@ fn a_parrot_is_found_and_an_innocent_is_not() {
 fn places_are_balanced() {
     let exposures = exposures(5, 2, 1);
     for letter in ["A", "B", "c", "I wrote answer C, I think.", "None of these."] {
-        let table =
-            run(&exposures, &Fake::new(|_| Ok(letter.to_owned())), SamplingKind::ForcedChoice);
+        let table = run(&exposures, &Fake::new(|_| Ok(letter.to_owned())), ScoreKind::ForcedChoice);
         for row in &table.table.rows {
             assert!(row.suspect.windows(2).all(|w| w[0].to_bits() == w[1].to_bits()), "{row:?}");
         }
@@ -178,7 +199,7 @@ fn a_failure_on_any_text_drops_the_exposure_for_all() {
     exposures[1].withheld[0] = "the bad text".to_owned();
     exposures[2].withheld[0] = exposures[2].released.clone();
     let suspect = Fake::new(|_| Ok("A".to_owned()));
-    let refuses = Fake::new(|request| {
+    let mut refuses = Fake::new(|request| {
         // Refuses one order of the two.
         let content = &request.messages[0].content;
         if content.contains("Answer B:\nthe bad text") {
@@ -186,36 +207,23 @@ fn a_failure_on_any_text_drops_the_exposure_for_all() {
         }
         Ok("A".to_owned())
     });
-    let params = SamplingParams::default();
-    let mut cache = AnswerCache::in_memory();
-    let others: [(String, &dyn Model); 1] = [("refuses".to_owned(), &refuses)];
-    let table = sampled_table(
-        &exposures,
-        &suspect,
-        &others,
-        SamplingKind::ForcedChoice,
-        &params,
-        &mut cache,
-        &Silent,
-    )
-    .expect("table");
-    // Both fakes have the same identity, so only the first one was asked: the cache is by model.
-    assert_eq!(table.table.rows.len(), 3);
-    assert_eq!(table.dropped.values().sum::<usize>(), 1);
-
-    let table = run(&exposures, &refuses, SamplingKind::ForcedChoice);
-    let ids: Vec<&str> = table.table.rows.iter().map(|row| row.id.as_str()).collect();
+    refuses.identity.model_hash = "1".to_owned();
+    let others = [NamedModel { name: "refuses".to_owned(), model: &refuses }];
+    let mut caches = Caches::in_memory();
+    let kind = ScoreKind::ForcedChoice;
+    let scored = run_with(&exposures, &suspect, &others, kind, &mut caches).expect("scores");
+    let ids: Vec<&str> = scored.table.rows.iter().map(|row| row.id.as_str()).collect();
     assert_eq!(ids, ["e3"]);
-    assert_eq!(table.dropped.get("suspect: refused"), Some(&2));
-    assert_eq!(table.partial, None);
+    assert_eq!(set_aside(&scored, "model refuses: refused"), 2);
+    assert_eq!(set_aside(&scored, "all texts of the exposure are the same"), 1);
+    assert_eq!(scored.end, ScoreEnd::Finished);
 }
 
 #[test]
 fn what_was_answered_is_kept_when_the_endpoint_is_lost() {
     let exposures = exposures(100, 1, 3);
-    let path = tempfile::tempdir().expect("folder");
-    let path = path.path().join("answers.jsonl");
-    let params = SamplingParams { samples: 2, ..SamplingParams::default() };
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("answers.jsonl");
     let budget = AtomicUsize::new(0);
     let dying = Fake::new(|_| {
         if budget.fetch_add(1, Ordering::SeqCst) < 70 {
@@ -225,20 +233,27 @@ fn what_was_answered_is_kept_when_the_endpoint_is_lost() {
         }
     });
     let run = |model: &dyn Model| {
-        let mut cache = AnswerCache::open(&path).expect("cache");
-        let kind = SamplingKind::Similarity;
-        sampled_table(&exposures, model, &[], kind, &params, &mut cache, &Silent).expect("table")
+        let answers = AnswerCache::open(&path).expect("cache");
+        let mut caches = Caches { answers, ..Caches::in_memory() };
+        run_with(&exposures, model, &[], ScoreKind::Similarity, &mut caches).expect("scores")
     };
     let first = run(&dying);
-    assert_eq!(first.partial.as_deref(), Some("suspect: endpoint lost: gone"));
-    assert_eq!(first.table.rows.len(), 35);
+    assert_eq!(first.end, ScoreEnd::Partial("suspect: endpoint lost: gone".to_owned()));
+    // Four answers each: of the 70 that came, 68 make whole exposures.
+    assert_eq!(first.table.rows.len(), 17);
+    // A write that was cut off costs that answer only.
+    let mut torn = fs_err::OpenOptions::new().append(true).open(&path).expect("cache");
+    std::io::Write::write_all(&mut torn, b"{\"key\":\"12").expect("write");
     let well = Fake::new(|_| Ok("w1 w2 w3".to_owned()));
     let second = run(&well);
-    assert_eq!(well.asked.load(Ordering::SeqCst), 200 - 70);
-    assert_eq!((second.table.rows.len(), &second.partial), (100, &None));
-    assert_eq!(second.table.rows[..35], first.table.rows[..]);
+    assert_eq!(well.asked.load(Ordering::SeqCst), 400 - 70);
+    assert_eq!((second.table.rows.len(), &second.end), (100, &ScoreEnd::Finished));
+    assert_eq!(second.table.rows[..17], first.table.rows[..]);
     assert_eq!(run(&well), second);
-    assert_eq!(well.asked.load(Ordering::SeqCst), 200 - 70);
+    assert_eq!(well.asked.load(Ordering::SeqCst), 400 - 70);
+    fs_err::write(&path, "{\"key\":1}\n").expect("write");
+    let error = AnswerCache::open(&path).expect_err("no answer");
+    assert!(error.to_string().contains("line 1 is no answer"), "{error}");
 }
 
 #[test]
@@ -246,12 +261,80 @@ fn a_model_that_can_not_be_asked_is_an_error() {
     let model = Fake::new(|_| {
         Err(ModelError::Unusable { message: "no".to_owned(), hint: "yes".to_owned() })
     });
-    let mut cache = AnswerCache::in_memory();
     let exposures = exposures(3, 1, 0);
-    let params = SamplingParams::default();
-    let kind = SamplingKind::Similarity;
-    let result = sampled_table(&exposures, &model, &[], kind, &params, &mut cache, &Silent);
-    assert!(matches!(result, Err(ModelError::Unusable { .. })));
+    for kind in BOTH {
+        let result = run_with(&exposures, &model, &[], kind, &mut Caches::in_memory());
+        assert!(matches!(result, Err(AuditError::Model { .. })), "{result:?}");
+    }
+}
+
+/// The whole way: a file of exposures, a suspect that only answers, a case that can be replayed.
+#[test]
+fn an_audit_of_a_suspect_that_only_answers() {
+    let exposures = exposures(80, 1, 8);
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("exposures.jsonl");
+    let lines: Vec<String> =
+        exposures.iter().map(|e| serde_json::to_string(e).expect("JSON")).collect();
+    fs_err::write(&path, lines.join("\n")).expect("write");
+    let suspect = parrot(&exposures);
+    for (kind, word) in
+        [(ScoreKind::LogLikelihood, "similarity"), (ScoreKind::ForcedChoice, "which text it wrote")]
+    {
+        let out = folder.path().join(word);
+        let request = AuditRequest {
+            source: AuditSource::Exposures {
+                path: path.clone(),
+                suspect_spec: "openai:http://localhost/v1#parrot".to_owned(),
+                suspect: &suspect,
+                others: Vec::new(),
+                budget: None,
+            },
+            params: AuditParams::default(),
+            context: AuditContext {
+                prompts_fixed: true,
+                score_kind: kind,
+                ..AuditContext::default()
+            },
+            question: None,
+            out: Some(out.clone()),
+            show_texts: false,
+            inputs: Vec::new(),
+            timeline: Vec::new(),
+            commands: Vec::new(),
+        };
+        let now = "2026-01-01T00:00:00Z";
+        let outcome = run_audit(&request, &Silent, now).expect("audit");
+        let result = outcome.result();
+        assert_eq!(result.verdict, VerdictKind::Established, "{}", result.sentence);
+        assert!(result.findings[0].assumptions.iter().any(|a| a.contains(word)), "{word}");
+        let asked = suspect.asked.load(Ordering::SeqCst);
+        let again = run_audit(&request, &Silent, now).expect("audit");
+        assert_eq!(again.result(), result);
+        assert_eq!(suspect.asked.load(Ordering::SeqCst), asked, "everything is in the cache");
+        assert!(verify_case(&out).expect("case").holds());
+    }
+}
+
+/// Queries cost money: where the e-value decides, asking stops once it suffices.
+#[test]
+fn asking_stops_at_evidence() {
+    let exposures = exposures(300, 1, 9);
+    let suspect = parrot(&exposures);
+    let context = AuditContext { score_kind: ScoreKind::Similarity, ..AuditContext::default() };
+    let params = AuditParams { decide: Decide::E, ..AuditParams::default() };
+    let job = ScoreJob {
+        exposures: &exposures,
+        suspect: &suspect,
+        others: &[],
+        context: &context,
+        params: &params,
+        budget: None,
+    };
+    let scored = score_exposures(&job, &mut Caches::in_memory(), &Silent).expect("scores");
+    assert_eq!(scored.end, ScoreEnd::Evidence);
+    assert!(scored.table.rows.len() < 300, "{}", scored.table.rows.len());
+    assert_eq!(suspect.asked.load(Ordering::SeqCst), 4 * scored.table.rows.len());
 }
 
 proptest! {
@@ -290,7 +373,7 @@ proptest! {
         });
         for kind in BOTH {
             let (before, after) = (run(&original, &suspect, kind), run(&swapped, &suspect, kind));
-            prop_assert_eq!(&before.dropped, &after.dropped);
+            prop_assert_eq!(&before.set_aside, &after.set_aside);
             prop_assert_eq!(before.table.rows.len(), after.table.rows.len());
             for (row, mut other) in before.table.rows.into_iter().zip(after.table.rows) {
                 let index: usize = row.id.strip_prefix('e').expect("id").parse().expect("number");
