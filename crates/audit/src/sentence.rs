@@ -78,6 +78,14 @@ fn inconclusive(facts: &Facts, ground: Ground) -> String {
                 .iter()
                 .map(|d| format!("{} (two-sided p = {})", d.model, probability(d.log10_p)))
                 .collect();
+            if facts.coin == Coin::None {
+                return format!(
+                    "Inconclusive: no coin was thrown, and models said to be older than the texts \
+                     tell released from withheld ones too, namely {}, so that the same from the \
+                     suspect says nothing, and no error rate can be given",
+                    list(&models, NAMES_MAX),
+                );
+            }
             format!(
                 "Inconclusive: the coin is in doubt, since a model said to be older than the \
                  coins tells released from withheld texts too, namely {}, so that the error rate \
@@ -219,6 +227,11 @@ mod tests {
                 ..facts()
             },
             Facts { n_pairs: 1, ..facts() },
+            Facts {
+                coin: Coin::None,
+                doubts: vec![Doubt { model: "hf:base".into(), log10_p: -6.0 }],
+                ..facts()
+            },
             Facts { partial: true, ..facts() },
             Facts { doubts: vec![Doubt { model: "hf:base".into(), log10_p: -6.0 }], ..facts() },
         ];

@@ -110,7 +110,13 @@ fn facts(result: &AuditResult) -> Markup {
     let (label, value) = main.map_or(("p-value", None), |f| deciding(f, result.decide));
     let share = result.alpha_split.get(POOLED).copied().unwrap_or(result.alpha);
     let bound = match result.decide {
-        Decide::P => format!("decides; at most {} asked", probability(share.log10())),
+        // The hyphen of an exponent doesn't break.
+        Decide::P => {
+            format!(
+                "decides; at most {} asked",
+                probability(share.log10()).replace('-', "\u{2011}")
+            )
+        }
         Decide::E => format!("decides; at least {} asked", e_value(-share.log10())),
     };
     html! {
@@ -121,7 +127,7 @@ fn facts(result: &AuditResult) -> Markup {
             @if let Some(effect) = main.and_then(|f| f.effect.as_ref()) {
                 div { dt { "effect" } dd { (trimmed(effect.estimate, 2)) small { "SD per pair, 95% " (trimmed(effect.ci95[0], 2)) " to " (trimmed(effect.ci95[1], 2)) } } }
             }
-            div { dt { "would be found from" } dd {
+            div { dt { "found from" } dd {
                 (main.and_then(|f| f.min_detectable_effect).map_or_else(|| "no effect".to_owned(), |e| trimmed(e, 2)))
                 small { "SD per pair, with power " (POWER) }
             } }

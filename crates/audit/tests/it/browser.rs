@@ -116,7 +116,10 @@ fn browser_draws_the_report() {
     let blue = pixels.iter().filter(|p| **p == [0x1d, 0x4e, 0xd8]).count();
     assert!(blue > 2_000, "{blue} pixels of the drawings' blue");
     if let Some(keep) = std::env::var_os("STILLWATCH_KEEP_SCREENSHOT") {
-        fs_err::copy(&image, keep).expect("the place to keep it is writable");
+        let keep = PathBuf::from(keep);
+        let page = dir.path().join("report.html");
+        fs_err::copy(&image, &keep).expect("the place to keep it is writable");
+        fs_err::copy(page, keep.with_extension("html")).expect("the place to keep it is writable");
     }
 }
 
