@@ -9,7 +9,7 @@ use std::time::Duration;
 /// How to open a model. `Default`: all cores, no key, no limits.
 #[derive(Debug, Clone)]
 pub struct OpenOptions {
-    /// Threads for local models; 0 means all cores. Part of a GGUF model's settings.
+    /// Threads for local models; 0 means all cores. A GGUF model takes one slot each.
     pub threads: usize,
     /// Longest sequence that a local model is given, tokens; texts that need more are refused,
     /// never cut.

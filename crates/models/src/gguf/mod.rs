@@ -1,8 +1,8 @@
 //! GGUF files, through llama.cpp (feature `llama`).
 //!
 //! The header is read by this crate in any build, so that a file which is cut off or no GGUF
-//! at all is named as such. Scores are bit-equal for fixed settings: one sequence, chunks of
-//! fixed size from the start of the prompt and again from the start of the answer. Templates
+//! at all is named as such. Scores are bit-equal for fixed settings: one sequence per
+//! slot, chunks of fixed size from the start of the prompt and again from that of the answer. Templates
 //! are rendered by [`crate::ChatTemplate`], not by llama.cpp.
 
 mod header;
@@ -10,6 +10,8 @@ mod header;
 mod model;
 #[cfg(feature = "llama")]
 mod run;
+#[cfg(feature = "llama")]
+mod slots;
 #[cfg(feature = "llama")]
 mod worker;
 

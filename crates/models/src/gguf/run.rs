@@ -1,4 +1,4 @@
-//! Runs llama.cpp on one sequence: prompt in chunks from its start, answer in chunks from its.
+//! One slot, that is one sequence of llama.cpp: prompt in chunks from its start, answer in chunks from its.
 //!
 //! What the context holds of the prompt is kept for the next text with the same prompt, at the
 //! same cells; the answer's passes are the same either way, so results don't depend on order.
@@ -10,15 +10,13 @@ use crate::{
 use llama_cpp_2::{
     context::LlamaContext, llama_batch::LlamaBatch, token::LlamaToken, vocab::LlamaVocab,
 };
-use rayon::{ThreadPool, prelude::*};
 use stillwatch_evidence::Message;
 
 /// A context with all that it needs.
 pub(super) struct Runner<'a> {
     context: LlamaContext<'a>,
     vocab: LlamaVocab<'a>,
-    template: ChatTemplate,
-    pool: ThreadPool,
+    template: &'a ChatTemplate,
     chunk: usize,
     batch: LlamaBatch<'a>,
     /// Tokens of the prompt, but its last, that the context holds.
@@ -32,19 +30,14 @@ impl<'a> Runner<'a> {
     pub(super) fn new(
         context: LlamaContext<'a>,
         vocab: LlamaVocab<'a>,
-        template: ChatTemplate,
-        pool: ThreadPool,
+        template: &'a ChatTemplate,
         chunk: usize,
     ) -> Self {
         let batch = LlamaBatch::new(chunk, 1);
-        Self { context, vocab, template, pool, chunk, batch, held: Vec::new() }
+        Self { context, vocab, template, chunk, batch, held: Vec::new() }
     }
 
-    pub(super) fn score(&mut self, requests: &[ScoreRequest]) -> Vec<Result<Scored, ModelError>> {
-        requests.iter().map(|request| self.score_one(request)).collect()
-    }
-
-    fn score_one(&mut self, request: &ScoreRequest) -> Result<Scored, ModelError> {
+    pub(super) fn score(&mut self, request: &ScoreRequest) -> Result<Scored, ModelError> {
         let prompt = self.prompt_tokens(&request.messages)?;
         let answer = self.vocab.tokenize(request.answer.as_bytes(), false, false);
         if answer.is_empty() {
@@ -60,17 +53,9 @@ impl<'a> Runner<'a> {
         for (read, targets) in read.chunks(self.chunk).zip(answer.chunks(self.chunk)) {
             self.decode(read, position, Wanted::All)?;
             position += read.len();
-            let rows: Vec<(&[f32], u32)> = targets
-                .iter()
-                .zip(0_i32..)
-                .map(|(target, i)| {
-                    (self.context.get_logits_ith(i), u32::try_from(target.0).unwrap_or(u32::MAX))
-                })
-                .collect();
-            let found: Vec<Option<f64>> = self.pool.install(|| {
-                rows.par_iter().map(|&(row, target)| log_probability(row, target)).collect()
-            });
-            for score in found {
+            for (target, i) in targets.iter().zip(0_i32..) {
+                let target = u32::try_from(target.0).unwrap_or(u32::MAX);
+                let score = log_probability(self.context.get_logits_ith(i), target);
                 scores.push(score.ok_or_else(|| {
                     ModelError::Request("the answer's log-likelihood is not finite".to_owned())
                 })?);
@@ -79,14 +64,7 @@ impl<'a> Runner<'a> {
         Ok(Scored { token_log_likelihoods: scores })
     }
 
-    pub(super) fn sample(
-        &mut self,
-        requests: &[SampleRequest],
-    ) -> Vec<Result<Sampled, ModelError>> {
-        requests.iter().map(|request| self.sample_one(request)).collect()
-    }
-
-    fn sample_one(&mut self, request: &SampleRequest) -> Result<Sampled, ModelError> {
+    pub(super) fn sample(&mut self, request: &SampleRequest) -> Result<Sampled, ModelError> {
         let mut sampler = Sampler::new(&request.params)?;
         let prompt = self.prompt_tokens(&request.messages)?;
         self.fits(prompt.len())?;

@@ -1,20 +1,18 @@
-//! The thread that owns a loaded model and its context.
+//! The thread that owns a loaded model and its contexts.
 //!
-//! llama.cpp's context borrows its model and takes one caller at a time; both live on one
-//! thread, and jobs come through a channel. Dropping the [`Worker`] ends it.
+//! llama.cpp's contexts borrow their model and may not be made at the same time; all live on
+//! one thread, and jobs come through a channel. Dropping the [`Worker`] ends it.
 
-use super::run::Runner;
+use super::slots::{Shape, Slots};
 use crate::{
     ChatTemplate, ModelError, OpenOptions, SampleRequest, Sampled, ScoreRequest, Scored, cache::hex,
 };
 use llama_cpp_2::{
-    context::params::LlamaContextParams,
     llama_backend::LlamaBackend,
     model::{LlamaModel, params::LlamaModelParams},
 };
 use sha2::{Digest, Sha256};
 use std::{
-    num::NonZeroU32,
     path::{Path, PathBuf},
     sync::{OnceLock, mpsc},
     thread::JoinHandle,
@@ -45,12 +43,6 @@ pub(super) struct Opened {
 
 /// Template hash and settings, or why loading failed.
 type Loaded = Result<(String, String), String>;
-
-/// Logits of one chunk, in numbers: 64 MB.
-const LOGITS_MAX: u32 = 1 << 24;
-/// Positions per chunk at most, and at least.
-const CHUNK_MAX: u32 = 256;
-const CHUNK_MIN: u32 = 32;
 
 impl Worker {
     pub(super) fn start(path: &Path, options: &OpenOptions) -> Result<Opened, String> {
@@ -120,48 +112,20 @@ fn serve(
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
     };
-    let context_max = u32::try_from(options.context_max).unwrap_or(u32::MAX).max(2);
-    let n_ctx = model.n_ctx_train().clamp(2, context_max);
-    let n_vocab = u32::try_from(model.n_vocab()).unwrap_or(0).max(1);
-    // Steps of 32, so that kernels run on whole tiles.
-    let chunk = (LOGITS_MAX / n_vocab / 32 * 32).clamp(CHUNK_MIN, CHUNK_MAX);
-    let n_threads = i32::try_from(threads).unwrap_or(i32::MAX);
-    let params = LlamaContextParams::default()
-        .with_n_ctx(NonZeroU32::new(n_ctx))
-        .with_n_batch(chunk)
-        .with_n_ubatch(chunk)
-        .with_n_seq_max(1)
-        .with_n_threads(n_threads)
-        .with_n_threads_batch(n_threads)
-        .with_flash_attention_policy(0)
-        // The prompt stays whole while answers come and go.
-        .with_swa_full(true)
-        .with_no_perf(true);
-    let context = model
-        .new_context(backend, params)
-        .map_err(|error| format!("no memory for {n_ctx} tokens: {error}"))?;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|i| format!("stillwatch-softmax-{i}"))
-        .build()
-        .map_err(|error| error.to_string())?;
-    let settings = format!(
-        "llama-cpp-2 0.1.160, cpu, n_ctx {n_ctx}, n_ubatch {chunk}, threads {threads}, kv f16, \
-         flash attention off, split at the answer"
-    );
+    let shape = Shape::new(&model, threads, options.context_max);
     let template_hash = hex(&Sha256::digest(template.fingerprint()));
-    let mut runner = Runner::new(context, model.vocab(), template, pool, chunk as usize);
-    if loaded.send(Ok((template_hash, settings))).is_err() {
+    let mut slots = Slots::new(backend, &model, &template, shape)?;
+    if loaded.send(Ok((template_hash, shape.settings()))).is_err() {
         return Ok(());
     }
     for job in todo {
         // Whoever asked may have gone; the next one hasn't.
         match job {
             Job::Score(requests, answer) => {
-                answer.send(runner.score(&requests)).unwrap_or_default();
+                answer.send(slots.score(&requests)).unwrap_or_default();
             }
             Job::Sample(requests, answer) => {
-                answer.send(runner.sample(&requests)).unwrap_or_default();
+                answer.send(slots.sample(&requests)).unwrap_or_default();
             }
         }
     }

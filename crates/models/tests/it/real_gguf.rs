@@ -16,6 +16,7 @@ use stillwatch_models::{
 const FILE: &str = "smollm2-135m-instruct-q4_1.gguf";
 
 /// Where `scripts/models` puts it; `None`, and a line that says so, when it isn't there.
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 fn file() -> Option<PathBuf> {
     let folder = std::env::var_os("STILLWATCH_MODELS").map(PathBuf::from).or_else(|| {
         let home = std::env::var_os("HOME")?;
@@ -53,7 +54,7 @@ fn real_likely_answers_score_higher() {
     let _turn = alone();
     let Some(model) = open(1) else { return };
     assert_eq!(model.access(), AccessLevel::Weights);
-    assert!(model.identity().settings.contains("threads 1"));
+    assert!(model.identity().settings.contains("threads per slot 1"));
     let prompt = "What is the capital of France?";
     let good = one(&model, &request(prompt, "The capital of France is Paris."));
     let shuffled = one(&model, &request(prompt, "France of Paris is capital the."));
@@ -81,9 +82,13 @@ fn real_scores_are_bit_equal_in_any_order_and_company() {
         assert_eq!(a.as_ref().unwrap(), b.as_ref().unwrap(), "{r:?}");
         assert_eq!(a.as_ref().unwrap(), &one(&model, r), "{r:?}");
     }
+    let settings = model.identity().settings.clone();
     drop(model);
-    let again = open(1).expect("the file is still there");
-    assert_eq!(&one(&again, &requests[1]), forward[1].as_ref().unwrap());
+    let again = open(3).expect("the file is still there");
+    assert_eq!(again.identity().settings, settings);
+    for (a, b) in again.score(&requests).iter().zip(&forward) {
+        assert_eq!(a.as_ref().unwrap(), b.as_ref().unwrap());
+    }
 }
 
 #[test]
@@ -172,7 +177,7 @@ fn real_cut_file_is_refused() {
 #[test]
 fn real_speed_is_told() {
     let _turn = alone();
-    let Some(model) = open(1) else { return };
+    let Some(model) = open(2) else { return };
     let requests: Vec<ScoreRequest> = (0..8)
         .map(|i| {
             request(&format!("Question {i}: why?"), &"Because the wind is in the west. ".repeat(8))
@@ -182,7 +187,7 @@ fn real_speed_is_told() {
     let n: usize = model.score(&requests).into_iter().map(|r| r.unwrap().n_tokens()).sum();
     let seconds = start.elapsed().as_secs_f64();
     println!(
-        "SmolLM2, one thread: {n} answer tokens in {seconds:.2} s, {:.0} tokens/s",
+        "SmolLM2, two slots: {n} answer tokens in {seconds:.2} s, {:.0} tokens/s",
         n as f64 / seconds
     );
     assert!(n > 500);
