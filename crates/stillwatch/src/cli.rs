@@ -54,9 +54,13 @@ pub struct DemoArgs {
     /// Folder for the models, case folders and reports
     #[arg(long, value_name = "DIR", default_value = "demo")]
     pub out: PathBuf,
-    /// Seed of everything, the demo's coins included (real coins never come from a seed)
-    #[arg(long, default_value_t = 1)]
+    /// Seed of everything stochastic except coins and salts
+    #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Draw coins and salts from the seed too, so that the run repeats bit for bit; for
+    /// measurements only: a coin that can be repeated convinces nobody
+    #[arg(long)]
+    pub seeded_coins: bool,
     /// What every verb takes.
     #[command(flatten)]
     pub common: Common,

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod completions;
+pub mod demo;
 pub mod ledger;
 pub mod plan;
 pub mod reference;
@@ -25,6 +26,6 @@ pub fn run(cli: Cli, printer: Printer) -> Result<Exit, Failure> {
         Verb::Verify(args) => verify::run(&args, printer),
         Verb::Ledger(verb) => ledger::run(&verb, printer),
         Verb::Reference(args) => reference::run(&args, printer),
-        Verb::Demo(_) => Err(Failure::input("usage", "not built yet")),
+        Verb::Demo(args) => demo::run(&args, printer),
     }
 }

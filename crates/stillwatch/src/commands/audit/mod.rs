@@ -8,6 +8,8 @@ mod models;
 mod show;
 mod spent;
 
+pub(super) use show::power_of_ten;
+
 use super::plan;
 use crate::{
     cli::{AuditArgs, CoinArg},

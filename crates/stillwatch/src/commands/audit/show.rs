@@ -60,7 +60,8 @@ fn word(result: &AuditResult) -> String {
 
 fn finding(finding: &Finding, decide: Decide) -> String {
     let mut parts = vec![format!("n = {}", finding.n)];
-    let number = |name: &str, log10: Option<f64>| log10.map(|l| format!("{name} = {}", power(l)));
+    let number =
+        |name: &str, log10: Option<f64>| log10.map(|l| format!("{name} = {}", power_of_ten(l)));
     let (p, e) = (number("p", finding.log10_p_value), number("e", finding.log10_e_value));
     match decide {
         Decide::P => parts.extend(p.into_iter().chain(e)),
@@ -77,7 +78,7 @@ fn finding(finding: &Finding, decide: Decide) -> String {
 }
 
 /// 10^log10 as people write it.
-fn power(log10: f64) -> String {
+pub(in crate::commands) fn power_of_ten(log10: f64) -> String {
     if (-4.0..4.0).contains(&log10) {
         let value = 10f64.powf(log10);
         if log10 < -1.0 { format!("{value:.1e}") } else { format!("{value:.2}") }
@@ -96,7 +97,7 @@ mod tests {
         let cases =
             [(0.0, "1.00"), (-0.5, "0.32"), (-2.0, "1.0e-2"), (-310.5, "3.2e-311"), (6.3, "2.0e6")];
         for (log10, shown) in cases {
-            assert_eq!(power(log10), shown);
+            assert_eq!(power_of_ten(log10), shown);
         }
     }
 
