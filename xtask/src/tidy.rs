@@ -1,7 +1,7 @@
 //! House rules that a program can check.
 //!
 //! - every Rust file opens with a module doc and has at most [`MAX_LINES`] lines;
-//! - no `todo!`, `#[ignore]`, `FIXME` or `TODO` in Rust files;
+//! - nothing left aside in Rust files: ignored tests, placeholders, notes to do something later;
 //! - crates depend only on rooms below them;
 //! - relative links in Markdown files point to something.
 

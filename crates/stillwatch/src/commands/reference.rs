@@ -16,6 +16,11 @@ pub fn run(args: &ReferenceArgs, printer: Printer) -> Result<Exit, Failure> {
     };
     fs_err::create_dir_all(&args.dir).map_err(|e| Failure::input("io", e))?;
     write("cli.md", cli_reference())?;
+    for (name, schema) in stillwatch_evidence::schemas() {
+        let text = serde_json::to_string_pretty(&schema)
+            .map_err(|e| Failure::new(Exit::Internal, "schema", e))?;
+        write(name, text + "\n")?;
+    }
     printer.talk(&format!("wrote {}", args.dir.display()));
     Ok(Exit::Clean)
 }
