@@ -160,11 +160,20 @@ pub fn correct(sets: &[ScoreSet]) -> Result<Corrected, StatsError> {
     Ok(Corrected { units, beta: fit.beta, nats_per_token })
 }
 
-/// Rows that share one coin, as one set: their texts' log-likelihoods and lengths add up.
+/// Rows that share one coin, as one set. Rows that share a coin flip together, so treating them as
+/// separate units would make the null false: four copies of each pair turn a nominal 1e-3 into 6%.
 ///
-/// Exact repeats count once (the same texts scored twice are no second observation). Rows that
-/// share a coin flip together, so treating them as separate units would make the null false:
-/// four copies of each pair turn a nominal 1e-3 into 6%.
+/// Pairs: log-likelihoods and lengths add up; the same two texts with the same scores count once
+/// (scored twice they are no second observation).
+///
+/// K > 1: the first row stands for all. Rows name their withheld texts by position, and which
+/// position is which slot differs with the coin and with whoever wrote the file. Sums over
+/// positions would tie the released texts of all rows together and mix the others, so that the
+/// released one stands out by construction: of sets that the null takes for three texts, it would
+/// always be the odd one (measured on 25 sets: 14% at a nominal 5%).
+///
+/// Both are blind to the coin: given which row comes first, swapping released and withheld in all
+/// rows swaps the result.
 ///
 /// # Errors
 /// No rows; rows with different numbers of texts or references; sums that overflow.
@@ -185,6 +194,9 @@ pub fn merge_coin(rows: &[ScoreSet]) -> Result<ScoreSet, StatsError> {
         if !distinct.contains(&row) {
             distinct.push(row);
         }
+    }
+    if first.k() > 1 {
+        return Ok(first.clone());
     }
     let add = |columns: &[&[f64]]| -> Vec<f64> {
         (0..=first.k()).map(|j| columns.iter().filter_map(|c| c.get(j)).sum()).collect()

@@ -3,7 +3,7 @@
 //! It decides nothing in an audit; `primary` calibrates several sums jointly.
 
 use crate::correction::Unit;
-use crate::primary::{Tail, TestParams, split};
+use crate::primary::{CALIBRATION_STREAM, Tail, TestParams, split};
 use crate::resample::Tables;
 use crate::statistic::Statistic;
 use crate::types::PValue;
@@ -22,6 +22,7 @@ pub fn permuted_mean(units: &[Unit], params: &TestParams) -> PValue {
     let tables = Tables::of(&statistic.scores);
     let [observed, ..] = statistic.sums(orientation.released());
     let mut rng = ChaCha8Rng::seed_from_u64(params.seed);
+    rng.set_stream(CALIBRATION_STREAM);
     let reached = (0..params.n_resamples).filter(|_| tables.draw(&mut rng)[0] >= observed).count();
     PValue::new((1 + reached) as f64 / (1.0 + f64::from(params.n_resamples)))
 }

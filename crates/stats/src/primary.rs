@@ -37,8 +37,12 @@ const EXCEEDANCES_MAX: usize = 10;
 const LOOKUPS_MAX: usize = 400_000_000;
 /// Relabellings that make the sums comparable, besides those that calibrate their best.
 const PILOT_RESAMPLES_MAX: usize = 20_000;
-/// The pilot's stream of random numbers, apart from the calibration's (stream 0).
-const PILOT_STREAM: u64 = 1;
+/// Streams of the seed's generator for the pilot and the calibration. Nothing else may draw from
+/// them: had whoever throws coins (or simulates them) the same seed and stream, observed and drawn
+/// outcomes would be the same random bits and not exchangeable.
+const PILOT_STREAM: u64 = 0x7069_6c6f_7400_0001;
+/// See [`PILOT_STREAM`].
+pub(crate) const CALIBRATION_STREAM: u64 = 0x6361_6c69_6200_0002;
 
 /// How to resample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,6 +209,7 @@ impl NullDistribution {
             let mut pilot = ChaCha8Rng::seed_from_u64(params.seed);
             pilot.set_stream(PILOT_STREAM);
             let mut rng = ChaCha8Rng::seed_from_u64(params.seed);
+            rng.set_stream(CALIBRATION_STREAM);
             let draw = |rng: &mut ChaCha8Rng| statistic.directed(&tables.draw(rng));
             let sample: Vec<[f64; N_COMPONENTS]> =
                 (0..n.min(PILOT_RESAMPLES_MAX)).map(|_| draw(&mut pilot)).collect();
