@@ -1,7 +1,8 @@
-//! House-keeping commands of the workspace: `cargo xtask {tidy,gen,test,setup}`.
+//! House-keeping commands of the workspace: `cargo xtask {tidy,gen,setup,test,bench,seeds,fuzz}`.
 
 mod files;
 mod generate;
+mod long;
 mod process;
 mod setup;
 mod test;
@@ -14,7 +15,10 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   tidy           house rules: module docs, file length, crate graph, links in documents
   gen [--check]  write (or compare) docs/reference from the code
   setup          install what tests need: cmake, libclang, chromium, a model, a model server
-  test           everything that CI runs: setup, format, lints, tidy, tests, references, demo";
+  test           everything that CI runs: setup, format, lints, tidy, tests, references, demo
+  bench          the benchmarks of docs/benchmarks.md
+  seeds [COUNT]  the demo once per seed (20 unless told otherwise), coins from the seed
+  fuzz SECONDS   each fuzz target for so long (needs a nightly toolchain and cargo-fuzz)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -25,6 +29,10 @@ fn main() -> ExitCode {
         ["gen", "--check"] => generate::run(generate::Mode::Check),
         ["setup"] => setup::run(),
         ["test"] => test::run(),
+        ["bench"] => long::bench(),
+        ["seeds"] => long::seeds("20"),
+        ["seeds", count] => long::seeds(count),
+        ["fuzz", seconds] => long::fuzz(seconds),
         _ => Err(anyhow::anyhow!("{USAGE}")),
     };
     match result {
