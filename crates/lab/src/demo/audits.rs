@@ -1,7 +1,7 @@
 //! The four audits, through the same door that a user takes.
 
 use super::service::{Traffic, open_folder, weights_hash};
-use super::{DemoParams, Exposed, Files};
+use super::{DemoParams, Exposed, Files, exposing::range, plans};
 use crate::LabError;
 use std::path::Path;
 use std::time::Instant;
@@ -11,6 +11,7 @@ use stillwatch_audit::{
 use stillwatch_evidence::ledger::{
     Filter, Ledger, LedgerCheck, LedgerClaim, Unfinished, account_for_range,
 };
+use stillwatch_evidence::plan::SealedPlan;
 use stillwatch_evidence::{
     AuditResult, Decide, DemoAudit, DemoReport, PlanState, Predates, Progress, VerdictKind,
 };
@@ -31,14 +32,14 @@ pub struct DemoRow {
 }
 
 /// What an audit asks, and what is known to be true.
-struct Question<'a> {
-    name: &'a str,
+pub(super) struct Question<'a> {
+    pub(super) name: &'a str,
     sentence: &'a str,
-    suspect: &'a Path,
-    reference: &'a Path,
-    exposures: &'a Path,
-    exposed: &'a Exposed,
-    expected: VerdictKind,
+    pub(super) suspect: &'a Path,
+    pub(super) reference: &'a Path,
+    pub(super) exposures: &'a Path,
+    pub(super) exposed: &'a Exposed,
+    pub(super) expected: VerdictKind,
     accounts: Vec<String>,
 }
 
@@ -46,7 +47,7 @@ struct Question<'a> {
 pub(super) fn run(
     params: &DemoParams,
     files: &Files,
-    ledger: &Ledger,
+    ledger: &mut Ledger,
     (author, traffic): (&Exposed, &Traffic),
     progress: &dyn Progress,
 ) -> Result<(DemoReport, Vec<DemoRow>), LabError> {
@@ -98,12 +99,22 @@ pub(super) fn run(
             Vec::new(),
         ),
     ];
+    let audit = AuditParams {
+        alpha: params.alpha,
+        decide: Decide::P,
+        seed: params.seed,
+        ..AuditParams::default()
+    };
+    let sealed = plans::seal(params, &audit, &questions, ledger)?;
     let mut audits = Vec::new();
     let mut rows = Vec::new();
-    for question in questions {
+    for (question, sealed) in questions.into_iter().zip(&sealed) {
         let start = Instant::now();
         let case = files.cases.join(question.name);
-        let result = ask(&question, &case, params, ledger, progress)?;
+        let plan = files.plans.join(format!("{}.json", question.name));
+        plans::write(&plan, sealed)?;
+        let room = Room { case: &case, plan: &plan, sealed, now: params.now };
+        let result = ask(&question, &audit, &room, ledger, progress)?;
         let mut named: Vec<String> =
             result.accounts.iter().filter(|a| a.rejected).map(|a| a.account.clone()).collect();
         named.sort();
@@ -126,18 +137,28 @@ pub(super) fn run(
     Ok((DemoReport::new(audits), rows))
 }
 
-fn spec(folder: &Path) -> String {
+/// Model string of a folder.
+pub(super) fn spec(folder: &Path) -> String {
     format!("hf:{}", folder.display())
+}
+
+/// Where an audit is written, and the plan that it follows.
+struct Room<'a> {
+    case: &'a Path,
+    plan: &'a Path,
+    sealed: &'a SealedPlan,
+    now: jiff::Timestamp,
 }
 
 fn ask(
     question: &Question<'_>,
-    case: &Path,
-    params: &DemoParams,
+    audit: &AuditParams,
+    room: &Room<'_>,
     ledger: &Ledger,
     progress: &dyn Progress,
 ) -> Result<AuditResult, LabError> {
-    let check = check_ledger(question.exposed, ledger)?;
+    room.sealed.verify_in(ledger.view())?;
+    let check = check_ledger(question.exposed, room.sealed, ledger)?;
     let suspect = open_folder(question.suspect)?;
     let reference = open_folder(question.reference)?;
     let older = check.predates(ledger.view(), &weights_hash(question.reference)?);
@@ -154,38 +175,37 @@ fn ask(
             }],
             budget: None,
         },
-        params: AuditParams {
-            alpha: params.alpha,
-            decide: Decide::P,
-            seed: params.seed,
-            ..AuditParams::default()
-        },
+        params: AuditParams { plan_index: u32::try_from(room.sealed.number).ok(), ..audit.clone() },
         context: AuditContext {
             coin_evidence: check.coin_evidence(),
-            plan: PlanState::None,
+            plan: PlanState::Sealed,
             unopened_leaves: check.adverse.len(),
             prompts_fixed: true,
             ..AuditContext::default()
         },
         question: Some(question.sentence.to_owned()),
-        out: Some(case.to_owned()),
+        out: Some(room.case.to_owned()),
         show_texts: true,
-        inputs: Vec::new(),
+        inputs: vec![("plan".to_owned(), room.plan.to_owned())],
         timeline: Vec::new(),
         commands: Vec::new(),
     };
-    let outcome = run_audit(&request, progress, &params.now.to_string())?;
+    let outcome = run_audit(&request, progress, &room.now.to_string())?;
     Ok(outcome.result().clone())
 }
 
 /// Accounts for every leaf of the range that the exposures lie in.
-fn check_ledger(exposed: &Exposed, ledger: &Ledger) -> Result<LedgerCheck, LabError> {
-    let sequences = || exposed.exposures.iter().filter_map(|e| e.commitment.as_ref());
+fn check_ledger(
+    exposed: &Exposed,
+    sealed: &SealedPlan,
+    ledger: &Ledger,
+) -> Result<LedgerCheck, LabError> {
+    let (first_sequence, last_sequence) = range(&exposed.exposures);
     let claim = LedgerClaim {
-        first_sequence: sequences().map(|c| c.sequence).min().unwrap_or(0),
-        last_sequence: sequences().map(|c| c.sequence).max().unwrap_or(0),
+        first_sequence,
+        last_sequence,
         filter: &Filter::default(),
-        plan_leaf: None,
+        plan_leaf: sealed.leaf_index,
         rounds: &[],
         witnesses: &[],
         unfinished: Unfinished::Adverse,

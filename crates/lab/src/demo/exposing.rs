@@ -104,3 +104,9 @@ pub(super) fn write_exposures(path: &Path, exposures: &[Exposure]) -> Result<(),
     atomic::write(path, text.as_bytes())?;
     Ok(())
 }
+
+/// First and last sequence number of exposures.
+pub(super) fn range(exposures: &[Exposure]) -> (u64, u64) {
+    let sequences = || exposures.iter().filter_map(|e| e.commitment.as_ref()).map(|c| c.sequence);
+    (sequences().min().unwrap_or(0), sequences().max().unwrap_or(0))
+}

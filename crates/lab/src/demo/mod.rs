@@ -14,6 +14,7 @@
 mod audits;
 mod exposing;
 mod params;
+mod plans;
 mod service;
 mod texts;
 mod workshop;
@@ -102,7 +103,7 @@ pub fn run(params: &DemoParams, progress: &dyn Progress) -> Result<DemoOutcome, 
     let students = stage.train_students(params, &workshop, &files, (&base, &traffic))?;
     clock.lap("students");
 
-    let (report, rows) = audits::run(params, &files, &ledger, (&author, &traffic), progress)?;
+    let (report, rows) = audits::run(params, &files, &mut ledger, (&author, &traffic), progress)?;
     clock.lap("audits");
     let made = std::iter::once(&base).chain(&teachers).chain(&students);
     let trainings = made.map(|made| made.training.clone()).collect();
@@ -125,13 +126,14 @@ struct Files {
     ledger: PathBuf,
     author: PathBuf,
     traffic: PathBuf,
+    plans: PathBuf,
     cases: PathBuf,
 }
 
 impl Files {
     fn new(params: &DemoParams) -> Result<Self, LabError> {
         let out = &params.out_dir;
-        fs_err::create_dir_all(out)?;
+        fs_err::create_dir_all(out.join("plans"))?;
         let models = out.join("models");
         Ok(Self {
             base: models.join("base"),
@@ -142,6 +144,7 @@ impl Files {
             ledger: out.join("ledger"),
             author: out.join("author.jsonl"),
             traffic: out.join("traffic.jsonl"),
+            plans: out.join("plans"),
             cases: out.join("cases"),
         })
     }
@@ -250,19 +253,18 @@ impl Stage {
 
     /// Drafts of every parent; the ledger's coin publishes one of each.
     fn publish(&self, params: &DemoParams, ledger: &mut Ledger) -> Result<Exposed, LabError> {
-        let mut rng = Part::Drafts.rng(params.seed);
         let sizes = &params.sizes;
-        let mut texts = Vec::with_capacity(self.parents.len());
-        let mut asks = Vec::with_capacity(self.parents.len());
-        for (i, parent) in self.parents.iter().enumerate() {
-            texts.push(make_drafts(parent, sizes.n_drafts, &mut rng, &sizes.drafts)?);
-            asks.push(Ask {
-                id: format!("draft-{i:04}"),
-                account: None,
-                messages: write_request(),
-            });
-        }
+        let asks: Vec<Ask> = (0..self.parents.len())
+            .map(|i| Ask { id: format!("draft-{i:04}"), account: None, messages: write_request() })
+            .collect();
+        // The coins come first: the ledger vouches that they are older than the texts.
         let openings = exposing::commit(ledger, &asks, sizes.n_drafts, "author")?;
+        let mut rng = Part::Drafts.rng(params.seed);
+        let texts = self
+            .parents
+            .iter()
+            .map(|parent| make_drafts(parent, sizes.n_drafts, &mut rng, &sizes.drafts))
+            .collect::<Result<Vec<_>, _>>()?;
         let (exposures, head) =
             exposing::expose(ledger, (&asks, &openings), &texts, "author", params.now)?;
         Ok(Exposed { exposures, head })

@@ -1,7 +1,7 @@
 //! The whole chain at a small size: the guilty are found, the innocent are not, and a run with
 //! the seed's coins repeats bit for bit.
 
-use stillwatch_evidence::{Silent, VerdictKind, read_exposures};
+use stillwatch_evidence::{CoinEvidence, PlanState, Predates, Silent, VerdictKind, read_exposures};
 use stillwatch_lab::LabError;
 use stillwatch_lab::demo::{DemoCoins, DemoParams, DemoSizes, run};
 
@@ -55,6 +55,13 @@ fn finds_the_guilty_spares_the_innocent_and_repeats() {
         for file in ["case.json", "scores.csv", "result.json", "report.html"] {
             assert!(case.join(file).is_file(), "{} lacks {file}", audit.case);
         }
+    }
+
+    for row in &first.rows {
+        let (grade, references) = (&row.result.grade, &row.result.references);
+        assert_eq!(grade.coin_evidence, CoinEvidence::Ledger, "{}", row.name);
+        assert_eq!(grade.plan, PlanState::Sealed, "{}", row.name);
+        assert!(references.iter().all(|r| r.predates_coin == Predates::Ledger), "{}", row.name);
     }
 
     // Again, in another folder: the same coins, texts and weights.
