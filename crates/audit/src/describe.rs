@@ -152,18 +152,16 @@ impl Describe<'_> {
     }
 
     fn about(&self, decides: bool, used: &[usize]) -> About<'_> {
+        let used = || self.prepared.references.iter().filter(|r| used.contains(&r.column.index));
+        let older = used().all(|r| r.predates != Predates::Unknown);
         About {
             context: self.context,
             prepared: self.prepared,
             decide: self.params.decide,
             decides,
-            n_references: used.len(),
-            references_older: self
-                .prepared
-                .references
-                .iter()
-                .filter(|r| used.contains(&r.column.index))
-                .all(|r| r.predates != Predates::Unknown),
+            n_references: used().count(),
+            references_older: older,
+            references_declared: older && used().any(|r| r.predates == Predates::Declared),
         }
     }
 }

@@ -90,10 +90,15 @@ fn judge(
         coin: prepared.coin,
         coin_evidence: context.coin_evidence,
         plan: context.plan,
+        prompts_fixed: context.prompts_fixed,
+        ages_declared: prepared
+            .references
+            .iter()
+            .any(|r| deciding.contains(&r.column.index) && r.predates == Predates::Declared),
         pooled: pooled_fact(&main, &questions, params)?,
         accounts: combined_fact(&accounts, &prepared, &questions, params),
         together: accounts.together(params),
-        doubts: doubts(&references, &placebos, questions.alpha),
+        doubts: doubts(&references, &placebos, params.alpha),
         min_detectable_effect: main.test.min_detectable_effect,
         target_effect: params.target_effect,
         partial: context.partial,
@@ -180,7 +185,7 @@ pub(crate) struct PooledRun {
     /// The declared rule stopped the e-process by looking at the data.
     pub stopped: bool,
     pub e_path: Vec<f64>,
-    /// Adverse sets, in front of all others, one for each leaf that was not opened.
+    /// Adverse units, one for each leaf that was not opened; in front of all others in the test.
     pub n_adverse: usize,
 }
 

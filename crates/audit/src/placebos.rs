@@ -11,7 +11,7 @@ use crate::{
     verdict::Doubt,
 };
 use stillwatch_evidence::{PlaceboFinding, Predates, ReferenceFinding};
-use stillwatch_stats::{Alpha, correct, twins_test_two_sided};
+use stillwatch_stats::{correct, twins_test_two_sided};
 
 /// Each reference with its slope and its own test, made without other references.
 pub(crate) fn reference_findings(
@@ -52,15 +52,17 @@ pub(crate) fn placebo_findings(
         .collect()
 }
 
-/// Models said to be older than the coins that reject at their share of alpha.
+/// Models said to be older than the coins that reject at alpha.
 ///
-/// Placebos and references of declared or committed age share alpha equally. If such a model
-/// tells released from withheld, the coin wasn't thrown as said or the model isn't as old as
-/// said; either way nothing may rest on it. This can only lower a verdict.
+/// Placebos and references of declared or committed age are held to the whole of alpha each,
+/// whatever the number of models or plans: a share would let whoever rigs the coin blunt this test
+/// by naming many harmless models. If such a model tells released from withheld, the coin wasn't
+/// thrown as said or the model isn't as old as said; either way nothing may rest on it. This can
+/// only lower a verdict, wrongly so in at most alpha times the number of these models.
 pub(crate) fn doubts(
     references: &[ReferenceFinding],
     placebos: &[PlaceboFinding],
-    alpha: Alpha,
+    alpha: f64,
 ) -> Vec<Doubt> {
     let older = references
         .iter()
@@ -68,9 +70,8 @@ pub(crate) fn doubts(
         .map(|r| (&r.model, r.own_p_value_two_sided));
     let all: Vec<(&String, f64)> =
         older.chain(placebos.iter().map(|p| (&p.model, p.p_value_two_sided))).collect();
-    let share = alpha.value() / all.len().max(1) as f64;
     all.into_iter()
-        .filter(|(_, p)| *p <= share)
+        .filter(|(_, p)| *p <= alpha)
         .map(|(model, p)| Doubt { model: model.clone(), log10_p: p.max(f64::MIN_POSITIVE).log10() })
         .collect()
 }

@@ -113,10 +113,12 @@ pub struct ScoredExposures {
 }
 
 /// The exposures in the order of their ledger's sequence numbers if every one has one, of the
-/// same log; else in the order of the file.
+/// same log; else in the order of the file, since nothing orders the entries of two logs.
 pub fn in_ledger_order(mut exposures: Vec<Exposure>) -> Vec<Exposure> {
-    let key = |e: &Exposure| e.commitment.as_ref().map(|c| (c.log_id.clone(), c.sequence));
-    if exposures.iter().all(|e| e.commitment.is_some()) {
+    let key = |e: &Exposure| e.commitment.as_ref().map(|c| c.sequence);
+    let log = |e: &Exposure| e.commitment.as_ref().map(|c| c.log_id.clone());
+    let first = exposures.first().and_then(log);
+    if first.is_some() && exposures.iter().all(|e| log(e) == first) {
         exposures.sort_by_key(key);
     }
     exposures

@@ -56,20 +56,28 @@ fn no_evidence(facts: &Facts) -> String {
     format!(
         "No evidence that the suspect depends on the released texts: over {} an effect of {} \
          standard deviations per pair would have been found with probability {POWER} (the target \
-         is {}), at an error rate of {}; this speaks of these texts only",
+         is {}) {}; this speaks of these texts only",
         counted(facts.n_pairs, "pair"),
         trimmed(facts.min_detectable_effect.unwrap_or(f64::INFINITY), 2),
         trimmed(facts.target_effect, 2),
-        rate(facts.alpha),
+        level(facts),
     )
+}
+
+/// What the number that decides is held against. Without a coin there is no error rate.
+fn level(facts: &Facts) -> String {
+    match facts.coin {
+        Coin::None => "against the threshold that a fair coin would need".to_owned(),
+        _ => format!("at an error rate of {}", rate(facts.alpha)),
+    }
 }
 
 fn inconclusive(facts: &Facts, ground: Ground) -> String {
     let n = counted(facts.n_pairs, "pair");
     match ground {
         Ground::TooFewPairs => format!(
-            "Inconclusive: {n} can't answer at an error rate of {}, which needs at least {}",
-            rate(facts.alpha),
+            "Inconclusive: {n} can't answer {}, which needs at least {}",
+            level(facts),
             thousands(facts.pairs_needed as f64),
         ),
         Ground::CoinInDoubt => {
@@ -101,18 +109,18 @@ fn inconclusive(facts: &Facts, ground: Ground) -> String {
         ),
         _ => match facts.min_detectable_effect {
             Some(effect) => format!(
-                "Inconclusive: nothing was found over {n} at an error rate of {}, but an effect \
+                "Inconclusive: nothing was found over {n} {}, but an effect \
                  must reach {} standard deviations per pair to be found with probability {POWER}, \
                  and the target is {}; about {} pairs would do",
-                rate(facts.alpha),
+                level(facts),
                 trimmed(effect, 2),
                 trimmed(facts.target_effect, 2),
                 thousands((facts.n_pairs as f64 * (effect / facts.target_effect).powi(2)).ceil()),
             ),
             None => format!(
-                "Inconclusive: nothing was found over {n} at an error rate of {}, and no effect \
+                "Inconclusive: nothing was found over {n} {}, and no effect \
                  would have been found with probability {POWER}",
-                rate(facts.alpha),
+                level(facts),
             ),
         },
     }
@@ -176,8 +184,19 @@ fn against(decide: Decide, log10: f64, share: f64) -> String {
 fn caveats(facts: &Facts, verdict: VerdictKind) -> String {
     let mut out = String::new();
     let claims = matches!(verdict, VerdictKind::Established | VerdictKind::NoEvidence);
-    if claims && facts.coin >= Coin::Server && facts.coin_evidence == CoinEvidence::Declared {
-        out.push_str(", if the coin was thrown as declared");
+    let mut conditions = Vec::new();
+    if facts.coin >= Coin::Server && facts.coin_evidence == CoinEvidence::Declared {
+        conditions.push("the coin was thrown as declared".to_owned());
+    }
+    if facts.coin >= Coin::Server && facts.decide == Decide::P && !facts.prompts_fixed {
+        conditions.push("all prompts were fixed before the first coin".to_owned());
+    }
+    if facts.coin >= Coin::Server && facts.ages_declared {
+        conditions.push("the references are as old as declared".to_owned());
+    }
+    if claims && !conditions.is_empty() {
+        out.push_str(", if ");
+        out.push_str(&list(&conditions, conditions.len()));
     }
     if claims && facts.coin == Coin::None {
         out.push_str(", and no coin was thrown");
@@ -217,8 +236,10 @@ mod tests {
                 pooled: Pooled { log10: 3.4, share: 5e-4, rejected: true },
                 ..facts()
             },
+            Facts { prompts_fixed: false, ages_declared: true, ..facts() },
             Facts { coin: Coin::Iid, ..facts() },
             Facts { coin: Coin::None, ..facts() },
+            Facts { coin: Coin::None, pooled: silent.clone(), ..facts() },
             Facts { pooled: silent.clone(), ..facts() },
             Facts {
                 pooled: silent.clone(),

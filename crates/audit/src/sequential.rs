@@ -74,7 +74,12 @@ pub(crate) struct Replay {
     pub stopped: bool,
 }
 
-/// Settles all units in order; `adverse` sets come first, in the pool and in every account.
+/// Settles all units in order; then the `adverse` sets, in the pool and in every account.
+///
+/// Adverse sets copy the largest magnitude of the whole run, so they come last: before, they would
+/// let scales and slopes of earlier sets know of later ones. They can only lower an e-value (the
+/// factor of a set whose least preferred text was released is at most 1), which therefore stays
+/// one; and no rule may stop before them.
 pub(crate) fn replay(
     prepared: &Prepared,
     references: &[usize],
@@ -83,7 +88,8 @@ pub(crate) fn replay(
     params: &AuditParams,
 ) -> Result<Replay, AuditError> {
     // Where p decides, the number of pairs is fixed and e is only reported.
-    let may_stop = params.decide == Decide::E && params.stopping == Stopping::AtEvidence;
+    let may_stop =
+        params.decide == Decide::E && params.stopping == Stopping::AtEvidence && adverse.is_empty();
     let mut process = AccountsEProcess::new(
         questions.tested.len(),
         questions.coins,
@@ -92,10 +98,10 @@ pub(crate) fn replay(
     );
     let everyone: Vec<usize> = (0..questions.tested.len()).collect();
     let own = select(&prepared.sets, Subject::Suspect, references)?;
-    let steps = adverse
+    let steps = own
         .iter()
-        .map(|set| (set, everyone.clone()))
-        .chain(own.iter().zip(prepared.members.iter().map(|m| questions.places(m))));
+        .zip(prepared.members.iter().map(|m| questions.places(m)))
+        .chain(adverse.iter().map(|set| (set, everyone.clone())));
     let mut path = Vec::with_capacity(adverse.len() + own.len());
     let mut stop = None;
     for (set, accounts) in steps {

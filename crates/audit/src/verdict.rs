@@ -53,6 +53,10 @@ pub(crate) struct Facts {
     pub coin: Coin,
     pub coin_evidence: CoinEvidence,
     pub plan: PlanState,
+    /// All prompts were fixed before the first coin, as somebody declares.
+    pub prompts_fixed: bool,
+    /// A reference of the deciding test is older than the coins by declaration only.
+    pub ages_declared: bool,
     pub pooled: Pooled,
     pub accounts: Option<Combined>,
     /// Base-10 logarithm of pooled test and accounts together, and whether that passes alpha.
@@ -139,6 +143,8 @@ pub(crate) mod tests {
             coin: Coin::Server,
             coin_evidence: CoinEvidence::Declared,
             plan: PlanState::None,
+            prompts_fixed: true,
+            ages_declared: false,
             pooled: Pooled { log10: -8.5, share: 5e-4, rejected: true },
             accounts: None,
             together: None,

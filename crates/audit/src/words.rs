@@ -43,6 +43,8 @@ pub(crate) struct About<'a> {
     pub n_references: usize,
     /// Every one of them is older than the coins, by ledger or declaration.
     pub references_older: bool,
+    /// They are, but of some only a declaration says so.
+    pub references_declared: bool,
 }
 
 /// What a finding assumes.
@@ -70,8 +72,12 @@ pub(crate) fn assumptions(about: &About<'_>) -> Vec<String> {
         }
     });
     if about.n_references > 0 {
-        out.push(if about.references_older {
-            "the references' weights are older than the coins".to_owned()
+        out.push(if about.references_declared {
+            "the references' weights are older than the coins, as declared; one that saw the \
+             withheld texts would convict an innocent suspect"
+                .to_owned()
+        } else if about.references_older {
+            "the references' weights are older than the coins (ledger checked)".to_owned()
         } else {
             "the references never saw which texts were released; their age is unknown, so this \
              finding doesn't decide"

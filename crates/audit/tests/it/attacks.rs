@@ -1,6 +1,7 @@
 //! The attacks that the method names: each must fail, or cost its author the verdict.
 
 use crate::{
+    null::most,
     synth::{Noise, Plan, draw, gaussian},
     verdicts::{params, roles},
 };
@@ -23,6 +24,10 @@ fn unknown_age(names: &[&str]) -> AuditContext {
     AuditContext { roles: roles(Predates::Unknown, names), ..AuditContext::default() }
 }
 
+/// Innocents for each attack. Some of them are found by chance, one in a thousand: no seed is
+/// chosen, and what is found is held against the binomial law.
+const RUNS: u32 = 40;
+
 /// An innocent suspect and a reference that resembles it and has seen one side of each pair.
 fn reference_saw(side: f64, seed: u64, effect: f64) -> ScoreTable {
     let plan = Plan { n: 300, references: 1, shared: 0.7, effect, seed, ..Plan::default() };
@@ -35,24 +40,34 @@ fn reference_saw(side: f64, seed: u64, effect: f64) -> ScoreTable {
 
 #[test]
 fn a_reference_that_saw_the_released_side_never_creates_a_finding() {
-    for seed in 20..32 {
-        let table = reference_saw(1.2, seed, 0.0);
+    let mut without = 0;
+    for seed in 0..RUNS {
+        let table = reference_saw(1.2, seed.into(), 0.0);
         for context in [older(&["ref1"]), unknown_age(&["ref1"])] {
             let result = evaluate(&table, &context, &quick()).expect("a good table");
-            assert!(
-                matches!(result.verdict, V::NoEvidence | V::Inconclusive),
-                "seed {seed}: {}",
-                result.sentence
-            );
             // It is reported as what it is.
             let reference = &result.references[0];
             assert!(reference.own_p_value_two_sided < 1e-6, "{reference:?}");
-            // Neither finding, with it or without, points at the suspect.
-            for finding in &result.findings {
-                assert!(finding.p_value > Some(1e-3), "seed {seed}: {finding:?}");
+            let of = |name: &str| result.findings.iter().find(|f| f.test == name);
+            match (of("twins"), of("twins_with_references"), of("twins_without_references")) {
+                // Said to be older it would decide, but puts the coin in doubt itself.
+                (Some(with), None, Some(alone)) => {
+                    assert_eq!(result.verdict, V::Inconclusive, "{}", result.sentence);
+                    assert!(with.statistic < alone.statistic, "seed {seed}: {with:?}");
+                    assert!(with.p_value > Some(0.5), "seed {seed}: {with:?}");
+                }
+                // Of unknown age it doesn't; what is found then is the test's own size.
+                (Some(alone), Some(with), None) => {
+                    assert!(with.statistic < alone.statistic, "seed {seed}: {with:?}");
+                    assert!(with.p_value > Some(0.5), "seed {seed}: {with:?}");
+                    without += u32::from(result.verdict == V::Established);
+                }
+                other => panic!("seed {seed}: {other:?}"),
             }
         }
     }
+    let allowed = most(RUNS, quick().alpha);
+    assert!(without <= allowed, "{without} of {RUNS} innocents, at most {allowed} by chance");
 }
 
 #[test]
@@ -68,23 +83,21 @@ fn a_reference_that_saw_the_released_side_costs_power_only() {
 
 #[test]
 fn a_reference_that_saw_the_withheld_side_does_not_decide_unless_it_is_older() {
-    let mut convicted = 0;
-    for seed in 20..32 {
-        let table = reference_saw(-0.8, seed, 0.0);
+    let (mut convicted, mut without) = (0, 0);
+    for seed in 0..RUNS {
+        let table = reference_saw(-0.8, seed.into(), 0.0);
         let result = evaluate(&table, &unknown_age(&["ref1"]), &quick()).expect("a good table");
-        assert!(
-            matches!(result.verdict, V::NoEvidence | V::Inconclusive),
-            "seed {seed}: {}",
-            result.sentence
-        );
+        without += u32::from(result.verdict == V::Established);
         assert_eq!(result.findings[0].test, "twins");
         assert_eq!(result.findings[1].test, "twins_with_references");
-        convicted += usize::from(result.findings[1].p_value < Some(1e-3));
+        convicted += u32::from(result.findings[1].p_value < Some(1e-3));
         // Said to be older it would decide; but then its own test puts the coin in doubt.
         let result = evaluate(&table, &older(&["ref1"]), &quick()).expect("a good table");
         assert_eq!(result.verdict, V::Inconclusive, "{}", result.sentence);
     }
-    assert!(convicted >= 6, "the attack is real: {convicted} of 12 with the reference");
+    assert!(convicted > RUNS / 2, "the attack is real: {convicted} of {RUNS} with the reference");
+    let allowed = most(RUNS, quick().alpha);
+    assert!(without <= allowed, "{without} of {RUNS} innocents, at most {allowed} by chance");
 }
 
 /// An owner who releases whichever text a public model prefers; the innocent suspect and a

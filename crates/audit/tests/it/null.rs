@@ -14,7 +14,7 @@ const RUNS: u32 = 120;
 
 /// Most findings that a test of size `alpha` shows in `runs` runs, at the 1e-4 level (exact
 /// binomial tail).
-fn most(runs: u32, alpha: f64) -> u32 {
+pub(crate) fn most(runs: u32, alpha: f64) -> u32 {
     let n = f64::from(runs);
     let mut term = (n * (-alpha).ln_1p()).exp();
     let mut below = term;
