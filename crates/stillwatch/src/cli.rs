@@ -112,6 +112,7 @@ pub enum CoinArg {
 /// Flags of `audit run` and `audit plan`.
 #[derive(Debug, Args)]
 #[command(next_line_help = false)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub struct AuditArgs {
     /// The model asked about: gguf:PATH, hf:FOLDER or openai:BASE_URL#MODEL
     #[arg(long, value_name = "MODEL", requires = "exposures", conflicts_with = "scores")]
@@ -209,9 +210,8 @@ impl AuditArgs {
     pub fn decides(&self) -> Decide {
         match self.decide {
             Some(DecideArg::P) => Decide::P,
-            Some(DecideArg::E) => Decide::E,
             None if self.scores.is_some() || self.prompts_fixed => Decide::P,
-            None => Decide::E,
+            Some(DecideArg::E) | None => Decide::E,
         }
     }
 }

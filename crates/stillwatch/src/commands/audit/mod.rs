@@ -59,7 +59,7 @@ pub fn run(args: &AuditArgs, printer: Printer) -> Result<Exit, Failure> {
     let checked = ledger::check(args, sealed.as_ref(), &mut context, &mut timeline)?;
     let source = match (&args.scores, &args.exposures, &opened.suspect) {
         (Some(scores), _, _) => {
-            context.roles = opened.roles_of_columns(args);
+            context.roles = models::roles_of_columns(args);
             AuditSource::Scores(scores.clone())
         }
         (None, Some(exposures), Some(suspect)) => AuditSource::Exposures {

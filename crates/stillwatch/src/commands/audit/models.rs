@@ -27,14 +27,12 @@ pub(super) struct OpenedModels {
     pub(super) others: Vec<Opened>,
 }
 
-impl OpenedModels {
-    /// For scores made elsewhere `--reference` and `--placebo` name columns, not models.
-    pub(super) fn roles_of_columns(&self, args: &AuditArgs) -> BTreeMap<String, Role> {
-        let reference = Role::Reference { predates: declared(args) };
-        let references = args.reference.iter().map(|name| (name.clone(), reference));
-        let placebos = args.placebo.iter().map(|name| (name.clone(), Role::Placebo));
-        references.chain(placebos).collect()
-    }
+/// For scores made elsewhere `--reference` and `--placebo` name columns, not models.
+pub(super) fn roles_of_columns(args: &AuditArgs) -> BTreeMap<String, Role> {
+    let reference = Role::Reference { predates: declared(args) };
+    let references = args.reference.iter().map(|name| (name.clone(), reference));
+    let placebos = args.placebo.iter().map(|name| (name.clone(), Role::Placebo));
+    references.chain(placebos).collect()
 }
 
 /// What the flags say of the references' age.
