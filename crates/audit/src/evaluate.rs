@@ -71,7 +71,8 @@ fn judge(
     let test = |references: &[usize]| pooled(&prepared, references, context, params, &questions);
     let mut main = test(&deciding)?;
     let share = questions.pooled_alpha()?;
-    main.test.min_detectable_effect = twins::detectable(&main.test.units, share, params);
+    let tested = (main.sets.as_slice(), main.test.units.as_slice());
+    main.test.min_detectable_effect = twins::detectable(main.n_adverse, tested, share, params);
     let other = if all.is_empty() {
         None
     } else if deciding.is_empty() {
@@ -180,6 +181,8 @@ pub(crate) fn deciding_references(prepared: &Prepared) -> Vec<usize> {
 pub(crate) struct PooledRun {
     /// Units, adverse ones included.
     pub n: usize,
+    /// The sets tested, adverse ones included.
+    pub sets: Vec<ScoreSet>,
     pub test: PooledTest,
     pub moment: Moment,
     /// The declared rule stopped the e-process by looking at the data.
@@ -208,6 +211,7 @@ fn pooled(
         stopped: replayed.stopped,
         e_path: replayed.path,
         n_adverse,
+        sets,
     })
 }
 
@@ -272,7 +276,7 @@ fn series(
         e_crossing: main.e_path.iter().position(|e| *e >= threshold).map(|i| i + 1),
         e_path: main.e_path.clone(),
         e_threshold: threshold,
-        power: twins::curve(&main.test.units, share, params),
+        power: twins::curve(main.n_adverse, &main.test.units, share, params),
         accounts: AccountAnswers::points(accounts, params),
         account_threshold: (!questions.tested.is_empty())
             .then(|| (questions.tested.len() as f64 / questions.alpha.value()).log10()),

@@ -67,7 +67,7 @@ fn no_evidence(facts: &Facts) -> String {
 /// What the number that decides is held against. Without a coin there is no error rate.
 fn level(facts: &Facts) -> String {
     match facts.coin {
-        Coin::None => "against the threshold that a fair coin would need".to_owned(),
+        Coin::None => "at the threshold that a fair coin would need".to_owned(),
         _ => format!("at an error rate of {}", rate(facts.alpha)),
     }
 }

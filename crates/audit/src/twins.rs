@@ -6,8 +6,8 @@ use crate::{
 };
 use stillwatch_evidence::Decide;
 use stillwatch_stats::{
-    Alpha, PValue, ScoreSet, TestParams, Unit, correct, effect, min_detectable_effect,
-    min_detectable_effect_e, power_curve, twins_test,
+    Alpha, PValue, ScoreSet, TestParams, Unit, correct, effect, min_detectable_effect_against,
+    min_detectable_effect_e_against, power_curve_against, twins_test,
 };
 
 /// What the fixed-n test says about given sets.
@@ -44,15 +44,24 @@ pub(crate) fn pooled_test(
 }
 
 /// Smallest effect that the deciding number finds at `alpha` with power [`POWER`]; takes a
-/// simulation of about a second.
-pub(crate) fn detectable(units: &[Unit], alpha: Alpha, params: &AuditParams) -> Option<f64> {
+/// simulation of about a second. The first `n_adverse` of the sets, and so of the units, are
+/// adverse whatever the effect; slopes are learnt along the way where e decides.
+pub(crate) fn detectable(
+    n_adverse: usize,
+    (sets, units): (&[ScoreSet], &[Unit]),
+    alpha: Alpha,
+    params: &AuditParams,
+) -> Option<f64> {
     let effect = match (params.power_analysis, params.decide) {
         (PowerAnalysis::Skip, _) => None,
         (PowerAnalysis::Full, Decide::P) => {
-            min_detectable_effect(units, alpha, POWER, &test_params(params))
+            min_detectable_effect_against(n_adverse, units, alpha, POWER, &test_params(params))
         }
         (PowerAnalysis::Full, Decide::E) => {
-            min_detectable_effect_e(units, alpha, POWER, &test_params(params))
+            let (adverse, sets) = sets.split_at_checked(n_adverse)?;
+            let units = units.get(n_adverse..)?;
+            let test = test_params(params);
+            min_detectable_effect_e_against(adverse, sets, units, alpha, POWER, &test)
         }
     };
     effect.filter(|d| d.is_finite())
@@ -60,10 +69,15 @@ pub(crate) fn detectable(units: &[Unit], alpha: Alpha, params: &AuditParams) -> 
 
 /// The fixed-n test's power curve, for the report; none where e decides, which it would mislead
 /// about.
-pub(crate) fn curve(units: &[Unit], alpha: Alpha, params: &AuditParams) -> Vec<(f64, f64)> {
+pub(crate) fn curve(
+    n_adverse: usize,
+    units: &[Unit],
+    alpha: Alpha,
+    params: &AuditParams,
+) -> Vec<(f64, f64)> {
     match (params.power_analysis, params.decide) {
         (PowerAnalysis::Full, Decide::P) => {
-            monotone(power_curve(units, alpha, &test_params(params)))
+            monotone(power_curve_against(n_adverse, units, alpha, &test_params(params)))
         }
         _ => Vec::new(),
     }

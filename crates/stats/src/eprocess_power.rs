@@ -56,7 +56,7 @@ pub fn min_detectable_effect_e(
         .zip(units)
         .map(|(set, unit)| Item { set, unit, nats: unit.scale().recip() })
         .collect();
-    min_detectable(&items, alpha, power, params)
+    min_detectable(&[], &items, alpha, power, params)
 }
 
 /// As [`min_detectable_effect_e`], with slopes learnt from `sets` along the way as in the real
@@ -70,15 +70,29 @@ pub fn min_detectable_effect_e_of_sets(
     power: f64,
     params: &TestParams,
 ) -> Option<f64> {
+    min_detectable_effect_e_against(&[], sets, units, alpha, power, params)
+}
+
+/// As [`min_detectable_effect_e_of_sets`], where the sets `adverse` are settled as they are after
+/// all others, and only the e-value after them counts: evidence that was withheld.
+pub fn min_detectable_effect_e_against(
+    adverse: &[ScoreSet],
+    sets: &[ScoreSet],
+    units: &[Unit],
+    alpha: Alpha,
+    power: f64,
+    params: &TestParams,
+) -> Option<f64> {
     if sets.len() != units.len() {
         return None;
     }
     let items: Vec<Item<'_>> =
         sets.iter().zip(units).map(|(set, unit)| Item { set, unit, nats: 1.0 }).collect();
-    min_detectable(&items, alpha, power, params)
+    min_detectable(adverse, &items, alpha, power, params)
 }
 
 fn min_detectable(
+    adverse: &[ScoreSet],
     items: &[Item<'_>],
     alpha: Alpha,
     power: f64,
@@ -86,7 +100,8 @@ fn min_detectable(
 ) -> Option<f64> {
     let step = items.len().div_ceil(UNITS_MAX).max(1);
     let thinned: Vec<Item<'_>> = items.iter().copied().step_by(step).collect();
-    let search = Search::new(&thinned, alpha, params)?;
+    let thinned_adverse: Vec<&ScoreSet> = adverse.iter().step_by(step).collect();
+    let search = Search::new(&thinned_adverse, &thinned, alpha, params)?;
     let reaches = |effect: f64| search.power(effect) >= power;
     let mut high = LEAST_EFFECT;
     while !reaches(high) {
@@ -135,6 +150,8 @@ impl Item<'_> {
 
 /// Sets relabelled the same way for every effect, so that power rises smoothly with it.
 struct Search<'a> {
+    /// Settled as they are, after the items.
+    adverse: &'a [&'a ScoreSet],
     items: &'a [Item<'a>],
     /// Standard deviation of x, nats.
     sd: f64,
@@ -144,7 +161,12 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(items: &'a [Item<'a>], alpha: Alpha, params: &TestParams) -> Option<Self> {
+    fn new(
+        adverse: &'a [&'a ScoreSet],
+        items: &'a [Item<'a>],
+        alpha: Alpha,
+        params: &TestParams,
+    ) -> Option<Self> {
         // x of a set had text j been released: score_j · (K + 1) / K.
         let squares = items.iter().map(|item| {
             let k = item.unit.k() as f64;
@@ -154,6 +176,7 @@ impl<'a> Search<'a> {
         let sd = (squares.sum::<f64>() / items.len() as f64).sqrt();
         let affordable = SETS_MAX / (EVALUATIONS_MAX * items.len().max(1));
         (sd > 0.0 && sd.is_finite()).then_some(Self {
+            adverse,
             items,
             sd,
             threshold: -alpha.ln(),
@@ -170,11 +193,17 @@ impl<'a> Search<'a> {
             let released: Vec<usize> =
                 self.items.iter().map(|item| rng.random_range(0..=item.set.k())).collect();
             let mut process = EProcess::new(params);
-            self.items.iter().zip(released).any(|(item, released)| {
+            let mut settled = self.items.iter().zip(released).map(|(item, released)| {
                 item.shifted(released, effect * self.sd)
                     .and_then(|set| process.push(&set))
                     .is_ok_and(|e| e.ln() >= self.threshold)
-            })
+            });
+            if self.adverse.is_empty() {
+                return settled.any(|reached| reached);
+            }
+            settled.for_each(drop);
+            self.adverse.iter().all(|set| process.push(set).is_ok())
+                && process.value().ln() >= self.threshold
         });
         found.count() as f64 / self.repetitions as f64
     }

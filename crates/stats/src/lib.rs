@@ -33,7 +33,9 @@ pub use conformal::conformal_rank;
 pub use effect::{Effect, Estimate, effect};
 pub use eprocess::{EProcess, EProcessParams};
 pub use eprocess_accounts::AccountsEProcess;
-pub use eprocess_power::{min_detectable_effect_e, min_detectable_effect_e_of_sets};
+pub use eprocess_power::{
+    min_detectable_effect_e, min_detectable_effect_e_against, min_detectable_effect_e_of_sets,
+};
 pub use multiplicity::{
     bonferroni, e_bh, e_holm, e_holm_adjusted, holm, holm_adjusted, mean_e, product_e, simes,
     weighted_mean_e,
@@ -42,7 +44,10 @@ pub use multiplicity::{
 pub use correction::{Corrected, Unit, correct, merge_coin};
 pub use exact::{Zeros, chernoff, exact_rank, quade, rank_sum, sign_test, signed_rank};
 pub use permutation::permuted_mean;
-pub use power::{min_detectable_effect, pairs_needed, power_curve};
+pub use power::{
+    min_detectable_effect, min_detectable_effect_against, pairs_needed, power_curve,
+    power_curve_against,
+};
 pub use primary::{
     ENUMERATED_OUTCOMES_MAX, NullDistribution, Orientation, RESAMPLED_SHARE, Tail, TestParams,
     TwinsTest, UnorderedUnits, split, twins_test, twins_test_two_sided,

@@ -48,7 +48,20 @@ pub fn min_detectable_effect(
     power: f64,
     params: &TestParams,
 ) -> Option<f64> {
-    let bench = Bench::new(units, alpha, params)?;
+    min_detectable_effect_against(0, units, alpha, power, params)
+}
+
+/// As [`min_detectable_effect`], where the first `n_adverse` units stand for evidence that was
+/// withheld: whatever the effect, their least preferred text counts as released. The unit of the
+/// answer is that of the other units.
+pub fn min_detectable_effect_against(
+    n_adverse: usize,
+    units: &[Unit],
+    alpha: Alpha,
+    power: f64,
+    params: &TestParams,
+) -> Option<f64> {
+    let bench = Bench::new(n_adverse, units, alpha, params)?;
     let reaches = |effect: f64| bench.power(effect) >= power;
     let mut high = bench.z_test_effect(power.clamp(0.05, 0.99)) / 2.0;
     while !reaches(high) {
@@ -74,7 +87,18 @@ pub fn min_detectable_effect(
 /// Empty without units or where every set is constant. Coin-blind as
 /// [`min_detectable_effect`] is.
 pub fn power_curve(units: &[Unit], alpha: Alpha, params: &TestParams) -> Vec<(f64, f64)> {
-    let Some(bench) = Bench::new(units, alpha, params) else { return Vec::new() };
+    power_curve_against(0, units, alpha, params)
+}
+
+/// As [`power_curve`], the first `n_adverse` units being adverse whatever the effect; see
+/// [`min_detectable_effect_against`].
+pub fn power_curve_against(
+    n_adverse: usize,
+    units: &[Unit],
+    alpha: Alpha,
+    params: &TestParams,
+) -> Vec<(f64, f64)> {
+    let Some(bench) = Bench::new(n_adverse, units, alpha, params) else { return Vec::new() };
     let unit = bench.z_test_effect(CURVE_POWER);
     CURVE.iter().map(|c| (c * unit * bench.thinning, bench.power(c * unit))).collect()
 }
@@ -95,6 +119,8 @@ pub fn pairs_needed(alpha: Alpha, k: usize) -> usize {
 /// Simulated audits on one set of unordered units.
 struct Bench {
     units: UnorderedUnits,
+    /// So many of the first units are adverse whatever the effect.
+    n_adverse: usize,
     /// ln of the number of joint outcomes of the coins.
     ln_outcomes: f64,
     /// Root mean square of x over relabellings, nats.
@@ -106,19 +132,22 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(units: &[Unit], alpha: Alpha, params: &TestParams) -> Option<Self> {
+    fn new(n_adverse: usize, units: &[Unit], alpha: Alpha, params: &TestParams) -> Option<Self> {
         let step = units.len().div_ceil(UNITS_MAX).max(1);
         let thinned: Vec<Unit> = units.iter().step_by(step).cloned().collect();
         let (unordered, _) = split(&thinned);
-        let squares = unordered.sorted().iter().map(|u| {
+        // Every step-th unit from the first on.
+        let n_adverse = n_adverse.div_ceil(step).min(thinned.len());
+        let squares = unordered.sorted().iter().skip(n_adverse).map(|u| {
             let mean = u.scores().iter().map(|s| s * s).sum::<f64>() / u.scores().len() as f64;
             mean * (1.0 + 1.0 / u.k() as f64).powi(2)
         });
-        let sd = (squares.sum::<f64>() / thinned.len() as f64).sqrt();
+        let sd = (squares.sum::<f64>() / (thinned.len() - n_adverse) as f64).sqrt();
         let thinning = (thinned.len() as f64 / units.len() as f64).sqrt();
         let ln_outcomes = unordered.sorted().iter().map(|u| (u.scores().len() as f64).ln()).sum();
         (sd > 0.0 && sd.is_finite()).then_some(Self {
             units: unordered,
+            n_adverse,
             ln_outcomes,
             sd,
             alpha,
@@ -151,8 +180,14 @@ impl Bench {
             .sorted()
             .iter()
             .zip(thrown.released())
-            .map(|(unit, at)| {
+            .enumerate()
+            .map(|(i, (unit, at))| {
                 let mut scores = unit.scores().to_vec();
+                if i < self.n_adverse {
+                    // Scores descend: the last one is the least preferred.
+                    scores.swap(0, unit.k());
+                    return unit.with_scores(scores);
+                }
                 scores.swap(0, *at);
                 let lowered = shift / scores.len() as f64;
                 for (j, score) in scores.iter_mut().enumerate() {

@@ -247,6 +247,18 @@ fn leaves_that_stay_shut_count_against_the_claim() {
     assert!(shut.findings[0].p_value > open.findings[0].p_value);
     assert!(shut.findings[0].log10_e_value < open.findings[0].log10_e_value);
     assert!(shut.findings[0].assumptions.iter().any(|a| a.contains("10 ledger leaves")));
+    // They cost power too, and what could have been found says so.
+    for decide in [Decide::P, Decide::E] {
+        let detectable = |unopened_leaves| {
+            let context = AuditContext { unopened_leaves, ..AuditContext::default() };
+            let table = Plan { n: 200, ..Plan::default() }.table();
+            let params = AuditParams { decide, ..params() };
+            let result = evaluate(&table, &context, &params).expect("a good table");
+            result.findings[0].min_detectable_effect.expect("pairs enough")
+        };
+        let (open, shut) = (detectable(0), detectable(12));
+        assert!(shut > 1.15 * open, "{decide:?}: {shut} against {open}");
+    }
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Effect sizes, detectable effects and the power of the primary statistic.
 
-use crate::helpers::{close, normal, pairs, rng, t2};
+use crate::helpers::{close, normal, pairs, rng, set, t2};
 use rand_chacha::ChaCha8Rng;
 use stillwatch_stats::{
-    Alpha, TestParams, Unit, Zeros, effect, min_detectable_effect, pairs_needed, permuted_mean,
+    Alpha, ScoreSet, TestParams, Unit, Zeros, correct, effect, min_detectable_effect,
+    min_detectable_effect_against, min_detectable_effect_e_against, pairs_needed, permuted_mean,
     power_curve, sign_test, signed_rank, split, twins_test,
 };
 
@@ -143,4 +144,45 @@ fn the_primary_statistic_is_never_far_from_the_best() {
         let best = ranks.max(mean).max(signs);
         assert!(best > 0.2 && primary >= 0.85 * best, "{name}: {primary} against {best}");
     }
+}
+
+#[test]
+fn evidence_that_was_withheld_costs_power_and_the_detectable_effect_says_so() {
+    // 15 adverse pairs of four standard deviations before 200 normal ones: at the effect that is
+    // said to be found with probability .8 the real test finds it at least about so often, and
+    // at that of a run without adverse pairs far less often.
+    let alpha = alpha(1e-2);
+    let params = TestParams { n_resamples: 1_999, seed: 3 };
+    let mut rng = rng(31);
+    let mut audit = |effect: f64| -> Vec<Unit> {
+        let own = (0..200).map(|_| normal(&mut rng) + effect);
+        let x: Vec<f64> = std::iter::repeat_n(-4.0, 15).chain(own).collect();
+        pairs(&x)
+    };
+    let units = audit(0.0);
+    let honest = min_detectable_effect_against(15, &units, alpha, 0.8, &params).expect("some");
+    let blind = min_detectable_effect(&units[15..], alpha, 0.8, &params).expect("some");
+    let mut power = |effect: f64| {
+        let found = (0..150)
+            .filter(|_| twins_test(&audit(effect), &params).p_value.value() <= alpha.value());
+        found.count() as f64 / 150.0
+    };
+    let (at_honest, at_blind) = (power(honest), power(blind));
+    assert!(at_honest > 0.68, "{honest}: {at_honest}");
+    assert!(at_blind < 0.4, "{blind}: {at_blind}");
+}
+
+#[test]
+fn sets_that_are_adverse_raise_the_detectable_effect_of_the_e_process() {
+    let alpha = alpha(1e-2);
+    let params = TestParams { n_resamples: 999, seed: 3 };
+    let mut rng = rng(32);
+    let sets: Vec<ScoreSet> = (0..150).map(|_| set(&[normal(&mut rng), 0.0], &[])).collect();
+    let units = correct(&sets).expect("valid").units;
+    let adverse = vec![set(&[-3.0, 0.0], &[]); 10];
+    let effect = |adverse: &[ScoreSet]| {
+        min_detectable_effect_e_against(adverse, &sets, &units, alpha, 0.8, &params).expect("some")
+    };
+    let (without, with) = (effect(&[]), effect(&adverse));
+    assert!(with > 1.15 * without, "{with} against {without}");
 }
