@@ -1,5 +1,6 @@
 //! What is known of a case besides its scores: grades, ages of models, the plan, what was lost.
 
+use crate::sampling::SamplingParams;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use stillwatch_evidence::{Coin, CoinEvidence, PlanState, Predates};
@@ -60,6 +61,9 @@ pub struct AuditContext {
     pub suspect: String,
     /// How the suspect was asked.
     pub score_kind: ScoreKind,
+    /// Answers per prompt where texts are compared with answers, or rounds of a forced choice.
+    #[serde(default = "default_samples")]
+    pub samples: usize,
     /// The grade declared for every row; absent: the rows' own, the lowest deciding.
     pub coin: Option<Coin>,
     /// What secures the coin.
@@ -85,6 +89,7 @@ impl Default for AuditContext {
         Self {
             suspect: "suspect".to_owned(),
             score_kind: ScoreKind::default(),
+            samples: default_samples(),
             coin: None,
             coin_evidence: CoinEvidence::Declared,
             plan: PlanState::None,
@@ -96,6 +101,10 @@ impl Default for AuditContext {
             partial: false,
         }
     }
+}
+
+fn default_samples() -> usize {
+    SamplingParams::default().samples
 }
 
 impl AuditContext {

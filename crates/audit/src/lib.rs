@@ -34,7 +34,7 @@ pub use error::AuditError;
 pub use evaluate::{RESULT_SCHEMA, evaluate, evaluate_with_series};
 pub use params::{AuditParams, DEFAULT_TARGET_EFFECT, POWER, PowerAnalysis, Stopping};
 pub use report::{HashedInput, ReportInput, ShownTexts, render_report};
-pub use run::{AuditOutcome, AuditRequest, AuditSource, OtherModel, run_audit};
+pub use run::{AuditOutcome, AuditRequest, AuditSource, OtherModel, run_audit, score_kind};
 pub use sampling::{SamplingParams, by_forced_choice, by_similarity};
 pub use score::{
     Caches, NamedModel, ScoreEnd, ScoreJob, ScoredExposures, in_ledger_order, score_exposures,

@@ -221,8 +221,8 @@ fn from_exposures(
     files.finish(request, done, now)
 }
 
-/// How all models are asked: as declared, or for answers where the suspect gives no likelihoods.
-fn score_kind(suspect: &dyn Model, context: &AuditContext) -> ScoreKind {
+/// How all models of an audit are asked: as declared, or for answers where the suspect gives no likelihoods.
+pub fn score_kind(suspect: &dyn Model, context: &AuditContext) -> ScoreKind {
     match (suspect.access(), context.score_kind) {
         (_, kind @ (ScoreKind::ForcedChoice | ScoreKind::Similarity)) => kind,
         (AccessLevel::Sampling, _) => ScoreKind::Similarity,

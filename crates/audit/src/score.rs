@@ -262,7 +262,11 @@ impl<'a> Run<'a> {
         caches: &mut Caches,
         progress: &dyn Progress,
     ) -> Result<Vec<Answer>, AuditError> {
-        let sampling = SamplingParams { seed: self.job.params.seed, ..SamplingParams::default() };
+        let sampling = SamplingParams {
+            samples: self.job.context.samples,
+            seed: self.job.params.seed,
+            ..SamplingParams::default()
+        };
         let exposures: Vec<&Exposure> = asked.iter().map(|one| one.exposure).collect();
         let answers = &mut caches.answers;
         let sampled = match self.job.context.score_kind {

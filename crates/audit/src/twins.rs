@@ -2,12 +2,13 @@
 
 use crate::{
     AuditError, AuditParams,
-    params::{POWER, PowerAnalysis},
+    params::{POWER, PowerAnalysis, Stopping},
 };
 use stillwatch_evidence::Decide;
 use stillwatch_stats::{
-    Alpha, PValue, ScoreSet, TestParams, Unit, correct, effect, min_detectable_effect_against,
-    min_detectable_effect_e_against, power_curve_against, twins_test,
+    Alpha, EStop, PValue, ScoreSet, TestParams, Unit, correct, effect,
+    min_detectable_effect_against, min_detectable_effect_e_against, power_curve_against,
+    twins_test,
 };
 
 /// What the fixed-n test says about given sets.
@@ -58,10 +59,14 @@ pub(crate) fn detectable(
             min_detectable_effect_against(n_adverse, units, alpha, POWER, &test_params(params))
         }
         (PowerAnalysis::Full, Decide::E) => {
+            let stop = match params.stopping {
+                Stopping::AtEvidence => EStop::AtThreshold,
+                Stopping::AtEnd => EStop::AtEnd,
+            };
             let (adverse, sets) = sets.split_at_checked(n_adverse)?;
             let units = units.get(n_adverse..)?;
             let test = test_params(params);
-            min_detectable_effect_e_against(adverse, sets, units, alpha, POWER, &test)
+            min_detectable_effect_e_against(adverse, sets, units, alpha, POWER, stop, &test)
         }
     };
     effect.filter(|d| d.is_finite())

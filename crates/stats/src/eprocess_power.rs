@@ -56,7 +56,7 @@ pub fn min_detectable_effect_e(
         .zip(units)
         .map(|(set, unit)| Item { set, unit, nats: unit.scale().recip() })
         .collect();
-    min_detectable(&[], &items, alpha, power, params)
+    min_detectable(&[], &items, alpha, power, EStop::AtThreshold, params)
 }
 
 /// As [`min_detectable_effect_e`], with slopes learnt from `sets` along the way as in the real
@@ -70,17 +70,28 @@ pub fn min_detectable_effect_e_of_sets(
     power: f64,
     params: &TestParams,
 ) -> Option<f64> {
-    min_detectable_effect_e_against(&[], sets, units, alpha, power, params)
+    min_detectable_effect_e_against(&[], sets, units, alpha, power, EStop::AtThreshold, params)
 }
 
-/// As [`min_detectable_effect_e_of_sets`], where the sets `adverse` are settled as they are after
-/// all others, and only the e-value after them counts: evidence that was withheld.
+/// When the e-value that decides is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EStop {
+    /// As soon as it reaches 1/alpha, or at the end.
+    AtThreshold,
+    /// At the end only.
+    AtEnd,
+}
+
+/// As [`min_detectable_effect_e_of_sets`], with the run's own `stop`, and where the sets `adverse` are settled as they are after
+/// all others, and, if there are any, only the e-value after them counts: evidence that was
+/// withheld.
 pub fn min_detectable_effect_e_against(
     adverse: &[ScoreSet],
     sets: &[ScoreSet],
     units: &[Unit],
     alpha: Alpha,
     power: f64,
+    stop: EStop,
     params: &TestParams,
 ) -> Option<f64> {
     if sets.len() != units.len() {
@@ -88,7 +99,7 @@ pub fn min_detectable_effect_e_against(
     }
     let items: Vec<Item<'_>> =
         sets.iter().zip(units).map(|(set, unit)| Item { set, unit, nats: 1.0 }).collect();
-    min_detectable(adverse, &items, alpha, power, params)
+    min_detectable(adverse, &items, alpha, power, stop, params)
 }
 
 fn min_detectable(
@@ -96,12 +107,13 @@ fn min_detectable(
     items: &[Item<'_>],
     alpha: Alpha,
     power: f64,
+    stop: EStop,
     params: &TestParams,
 ) -> Option<f64> {
     let step = items.len().div_ceil(UNITS_MAX).max(1);
     let thinned: Vec<Item<'_>> = items.iter().copied().step_by(step).collect();
     let thinned_adverse: Vec<&ScoreSet> = adverse.iter().step_by(step).collect();
-    let search = Search::new(&thinned_adverse, &thinned, alpha, params)?;
+    let search = Search::new(&thinned_adverse, &thinned, alpha, stop, params)?;
     let reaches = |effect: f64| search.power(effect) >= power;
     let mut high = LEAST_EFFECT;
     while !reaches(high) {
@@ -156,6 +168,7 @@ struct Search<'a> {
     /// Standard deviation of x, nats.
     sd: f64,
     threshold: f64,
+    stop: EStop,
     repetitions: usize,
     seed: u64,
 }
@@ -165,6 +178,7 @@ impl<'a> Search<'a> {
         adverse: &'a [&'a ScoreSet],
         items: &'a [Item<'a>],
         alpha: Alpha,
+        stop: EStop,
         params: &TestParams,
     ) -> Option<Self> {
         // x of a set had text j been released: score_j · (K + 1) / K.
@@ -180,6 +194,7 @@ impl<'a> Search<'a> {
             items,
             sd,
             threshold: -alpha.ln(),
+            stop,
             repetitions: affordable.clamp(REPETITIONS_MIN, REPETITIONS_MAX),
             seed: params.seed,
         })
@@ -198,7 +213,7 @@ impl<'a> Search<'a> {
                     .and_then(|set| process.push(&set))
                     .is_ok_and(|e| e.ln() >= self.threshold)
             });
-            if self.adverse.is_empty() {
+            if self.adverse.is_empty() && self.stop == EStop::AtThreshold {
                 return settled.any(|reached| reached);
             }
             settled.for_each(drop);

@@ -34,7 +34,8 @@ pub use effect::{Effect, Estimate, effect};
 pub use eprocess::{EProcess, EProcessParams};
 pub use eprocess_accounts::AccountsEProcess;
 pub use eprocess_power::{
-    min_detectable_effect_e, min_detectable_effect_e_against, min_detectable_effect_e_of_sets,
+    EStop, min_detectable_effect_e, min_detectable_effect_e_against,
+    min_detectable_effect_e_of_sets,
 };
 pub use multiplicity::{
     bonferroni, e_bh, e_holm, e_holm_adjusted, holm, holm_adjusted, mean_e, product_e, simes,

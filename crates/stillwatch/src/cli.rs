@@ -4,7 +4,7 @@ pub mod ledger;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
-use stillwatch_audit::DEFAULT_TARGET_EFFECT;
+use stillwatch_audit::{DEFAULT_TARGET_EFFECT, Stopping};
 use stillwatch_evidence::Decide;
 
 /// Was that model trained on yours? Find out, establish it with an error rate that you choose,
@@ -96,6 +96,15 @@ pub enum DecideArg {
     E,
 }
 
+/// How a model is asked about texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ScoreByArg {
+    /// Its answers to the prompts are compared with the texts, which aren't shown to it
+    Similarity,
+    /// It is shown the texts and asked which of them it wrote
+    ForcedChoice,
+}
+
 /// Grade of the coins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CoinArg {
@@ -123,19 +132,30 @@ pub struct AuditArgs {
     /// Scores made elsewhere (CSV or JSON lines) instead of a suspect and exposures
     #[arg(long, value_name = "FILE", required_unless_present = "suspect")]
     pub scores: Option<PathBuf>,
-    /// A model that never saw either text; repeat for several
+    /// A model that never saw either text; with --scores the name of its columns; repeat for
+    /// several
     #[arg(long, value_name = "MODEL")]
     pub reference: Vec<String>,
-    /// A model older than the first coin, which must pass the identical test; repeat for several
+    /// A model older than the first coin, which must pass the identical test; with --scores the
+    /// name of its columns; repeat for several
     #[arg(long, value_name = "MODEL")]
     pub placebo: Vec<String>,
+    /// Ask all models for answers instead of likelihoods: same null, less power. Default:
+    /// likelihoods, or similarity if the suspect only answers
+    #[arg(long, value_enum, conflicts_with = "scores")]
+    pub score_by: Option<ScoreByArg>,
+    /// Answers per prompt, or rounds of a forced choice; default 4
+    #[arg(long, value_name = "N", conflicts_with = "scores")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub samples: Option<u16>,
     /// Declare that the references' weights are older than the first coin
     #[arg(long)]
     pub references_predate: bool,
     /// Error rate, between 0 and 1, chosen before the run
     #[arg(long, default_value_t = 1e-3)]
     pub alpha: f64,
-    /// Which number decides; default p for --scores, e for exposures thrown in service
+    /// Which number decides; default p for --scores, e for exposures thrown in service. With
+    /// --scores e is read after the last pair, else as soon as it suffices
     #[arg(long, value_enum)]
     pub decide: Option<DecideArg>,
     /// Grade of the coins; default: what the file says, else none
@@ -193,7 +213,10 @@ pub struct AuditArgs {
     /// Environment variable that holds the references' and placebos' key
     #[arg(long, value_name = "NAME")]
     pub reference_key_env: Option<String>,
-    /// Allow texts to be sent to endpoints outside this machine (they are spent by it)
+    /// Allow prompts and texts to be sent to endpoints outside this machine. Likelihoods and
+    /// forced choice send both texts of every pair, which are spent by it and noted so beside
+    /// the exposures; --score-by similarity sends the prompts only, which may be confidential
+    /// too
     #[arg(long)]
     pub disclose: bool,
     /// Print texts in the report
@@ -205,6 +228,12 @@ pub struct AuditArgs {
 }
 
 impl AuditArgs {
+    /// When the number that decides is read: scores made elsewhere are all there, so at the end,
+    /// with every account's pairs settled.
+    pub fn stopping(&self) -> Stopping {
+        if self.scores.is_some() { Stopping::AtEnd } else { Stopping::AtEvidence }
+    }
+
     /// Which number decides: as declared, else p for scores made elsewhere and for prompts that
     /// were fixed before the first coin, e for coins thrown in service.
     pub fn decides(&self) -> Decide {

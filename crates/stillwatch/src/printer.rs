@@ -1,6 +1,6 @@
 //! Who prints what where: standard output carries data only, standard error carries talk.
 
-use crate::outcome::Failure;
+use crate::outcome::{Exit, Failure};
 use serde::Serialize;
 use std::io::{self, Write as _};
 
@@ -43,7 +43,13 @@ impl Printer {
     /// A failure: text on standard error, and under `--json` an object on standard output.
     pub fn failure(self, failure: &Failure) {
         if self.json {
-            self.json(&serde_json::json!({ "error": failure }));
+            let mut value = serde_json::json!({ "error": failure });
+            if failure.exit == Exit::Partial
+                && let Some(object) = value.as_object_mut()
+            {
+                object.insert("partial".to_owned(), true.into());
+            }
+            self.json(&value);
         }
         self.talk(&format!("error: {}", failure.message));
         if let Some(hint) = &failure.hint {

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use rand::Rng;
 use stillwatch_stats::{
-    Alpha, EProcess, EProcessParams, ScoreSet, TestParams, correct, min_detectable_effect_e,
-    min_detectable_effect_e_of_sets,
+    Alpha, EProcess, EProcessParams, EStop, ScoreSet, TestParams, correct, min_detectable_effect_e,
+    min_detectable_effect_e_against, min_detectable_effect_e_of_sets,
 };
 
 use crate::helpers::{normal, pairs, relabel, rng as seeded};
@@ -421,6 +421,10 @@ fn minimum_detectable_effect_of_sets_counts_the_learning() {
     let learnt = min_detectable_effect_e_of_sets(&sets, &units, alpha, 0.8, &params);
     let learnt = learnt.expect("enough");
     assert!((known..2.0 * known).contains(&learnt), "{known} known, {learnt} learnt");
+    let at_end = EStop::AtEnd;
+    let at_end = min_detectable_effect_e_against(&[], &sets, &units, alpha, 0.8, at_end, &params);
+    let at_end = at_end.expect("enough");
+    assert!((learnt..1.5 * learnt).contains(&at_end), "{learnt} at 1/alpha, {at_end} at the end");
     assert!(min_detectable_effect_e_of_sets(&sets[1..], &units, alpha, 0.8, &params).is_none());
     let flipped: Vec<ScoreSet> = sets.iter().map(|set| relabel(set, 1)).collect();
     let units = correct(&flipped).expect("same shape").units;

@@ -3,7 +3,7 @@
 use crate::helpers::{close, normal, pairs, rng, set, t2};
 use rand_chacha::ChaCha8Rng;
 use stillwatch_stats::{
-    Alpha, ScoreSet, TestParams, Unit, Zeros, correct, effect, min_detectable_effect,
+    Alpha, EStop, ScoreSet, TestParams, Unit, Zeros, correct, effect, min_detectable_effect,
     min_detectable_effect_against, min_detectable_effect_e_against, pairs_needed, permuted_mean,
     power_curve, sign_test, signed_rank, split, twins_test,
 };
@@ -181,7 +181,16 @@ fn sets_that_are_adverse_raise_the_detectable_effect_of_the_e_process() {
     let units = correct(&sets).expect("valid").units;
     let adverse = vec![set(&[-3.0, 0.0], &[]); 10];
     let effect = |adverse: &[ScoreSet]| {
-        min_detectable_effect_e_against(adverse, &sets, &units, alpha, 0.8, &params).expect("some")
+        min_detectable_effect_e_against(
+            adverse,
+            &sets,
+            &units,
+            alpha,
+            0.8,
+            EStop::AtThreshold,
+            &params,
+        )
+        .expect("some")
     };
     let (without, with) = (effect(&[]), effect(&adverse));
     assert!(with > 1.15 * without, "{with} against {without}");

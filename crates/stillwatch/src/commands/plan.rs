@@ -2,12 +2,13 @@
 
 use super::ledger::{read_json, write_json};
 use crate::{
-    cli::AuditArgs,
+    cli::{AuditArgs, ScoreByArg},
     outcome::{Exit, Failure},
     printer::Printer,
 };
 use jiff::Timestamp;
 use std::{collections::BTreeMap, path::Path};
+use stillwatch_audit::{AuditContext, Stopping};
 use stillwatch_evidence::{
     AlphaSplit, Decide, Exposure, digest_file,
     ledger::{
@@ -150,7 +151,7 @@ pub fn planned(args: &AuditArgs) -> Result<Plan, Failure> {
         alpha: args.alpha,
         alpha_split,
         decide,
-        statistic: format!("twins, {} resamples", args.resamples),
+        statistic: statistic(args),
         order: if committed && !asked.exposures.is_empty() { "ledger" } else { "file" }.to_owned(),
         seeds: BTreeMap::from([("run".to_owned(), args.seed)]),
         budget: PlannedBudget {
@@ -167,12 +168,26 @@ pub fn planned(args: &AuditArgs) -> Result<Plan, Failure> {
                 .and_then(|dir| range(dir, &asked.exposures).transpose())
                 .transpose()?,
         },
-        stopping_rule: match decide {
-            Decide::E => "e >= 1/alpha, or the budget".to_owned(),
-            Decide::P => "all pairs of the budget".to_owned(),
+        stopping_rule: match (decide, args.stopping()) {
+            (Decide::E, Stopping::AtEvidence) => "e >= 1/alpha, or the budget".to_owned(),
+            (Decide::E, Stopping::AtEnd) | (Decide::P, _) => "all pairs of the budget".to_owned(),
         },
         target_effect: args.target_effect,
     })
+}
+
+/// The test, and how its scores are made.
+fn statistic(args: &AuditArgs) -> String {
+    let samples = args.samples.map_or_else(|| AuditContext::default().samples, usize::from);
+    let scored = match (&args.scores, args.score_by) {
+        (Some(_), _) => "scores made elsewhere".to_owned(),
+        (None, Some(ScoreByArg::ForcedChoice)) => format!("forced choice, {samples} rounds"),
+        (None, Some(ScoreByArg::Similarity)) => format!("similarity to {samples} answers"),
+        (None, None) => {
+            format!("likelihood, or similarity to {samples} answers if the suspect only answers")
+        }
+    };
+    format!("twins, {} resamples; {scored}", args.resamples)
 }
 
 /// The range of the ledger that the exposures span.

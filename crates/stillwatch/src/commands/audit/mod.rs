@@ -12,7 +12,7 @@ pub(super) use show::power_of_ten;
 
 use super::plan;
 use crate::{
-    cli::{AuditArgs, CoinArg},
+    cli::{AuditArgs, CoinArg, ScoreByArg},
     outcome::{Exit, Failure},
     printer::Printer,
     progress::Bars,
@@ -20,9 +20,9 @@ use crate::{
 use jiff::Timestamp;
 use stillwatch_audit::{
     AuditContext, AuditError, AuditOutcome, AuditParams, AuditRequest, AuditSource, OtherModel,
-    ScoreEnd, run_audit,
+    ScoreEnd, ScoreKind, run_audit,
 };
-use stillwatch_evidence::{Coin, PlanState, Report as _, VerdictKind};
+use stillwatch_evidence::{CaseError, Coin, PlanState, VerdictKind};
 
 /// Runs the audit that the flags describe.
 pub fn run(args: &AuditArgs, printer: Printer) -> Result<Exit, Failure> {
@@ -33,19 +33,11 @@ pub fn run(args: &AuditArgs, printer: Printer) -> Result<Exit, Failure> {
         seed: args.seed,
         n_resamples: args.resamples,
         target_effect: args.target_effect,
+        stopping: args.stopping(),
         ..AuditParams::default()
     };
     params.check().map_err(|e| failure(&e))?;
-    let mut context = AuditContext {
-        coin: args.coin.map(|coin| match coin {
-            CoinArg::Public => Coin::Public,
-            CoinArg::Server => Coin::Server,
-            CoinArg::Iid => Coin::Iid,
-            CoinArg::None => Coin::None,
-        }),
-        prompts_fixed: args.prompts_fixed,
-        ..AuditContext::default()
-    };
+    let mut context = context(args);
     let sealed = plan::follow(args)?;
     let mut inputs = Vec::new();
     let mut timeline = Vec::new();
@@ -80,6 +72,11 @@ pub fn run(args: &AuditArgs, printer: Printer) -> Result<Exit, Failure> {
         _ => return Err(Failure::input("usage", "neither --scores nor --suspect is given")),
     };
     spent::warn(args, &progress)?;
+    let now = Timestamp::now().to_string();
+    if opened.sees_texts(&context) {
+        // Before the first query: a run that fails half-way has shown them too.
+        spent::mark(args, &now)?;
+    }
     let request = AuditRequest {
         source,
         params,
@@ -91,15 +88,36 @@ pub fn run(args: &AuditArgs, printer: Printer) -> Result<Exit, Failure> {
         timeline,
         commands: vec![show::command()],
     };
-    let now = Timestamp::now().to_string();
-    let outcome = run_audit(&request, &progress, &now).map_err(|e| failure(&e))?;
-    spent::mark(args, &now)?;
+    let outcome = run_audit(&request, &progress, &now).map_err(|e| in_file(failure(&e), args))?;
     if printer.is_json() {
         printer.json(outcome.result());
     } else {
         printer.out(&show::outcome(&outcome));
     }
     Ok(exit(&outcome))
+}
+
+/// What the flags say of the case.
+fn context(args: &AuditArgs) -> AuditContext {
+    let mut context = AuditContext {
+        coin: args.coin.map(|coin| match coin {
+            CoinArg::Public => Coin::Public,
+            CoinArg::Server => Coin::Server,
+            CoinArg::Iid => Coin::Iid,
+            CoinArg::None => Coin::None,
+        }),
+        prompts_fixed: args.prompts_fixed,
+        ..AuditContext::default()
+    };
+    match args.score_by {
+        Some(ScoreByArg::Similarity) => context.score_kind = ScoreKind::Similarity,
+        Some(ScoreByArg::ForcedChoice) => context.score_kind = ScoreKind::ForcedChoice,
+        None => {}
+    }
+    if let Some(samples) = args.samples {
+        context.samples = samples.into();
+    }
+    context
 }
 
 /// Partial beats a finding: the run can be resumed.
@@ -110,6 +128,17 @@ fn exit(outcome: &AuditOutcome) -> Exit {
     match outcome.result().verdict {
         VerdictKind::Established | VerdictKind::Indicated => Exit::Finding,
         VerdictKind::NoEvidence | VerdictKind::Inconclusive => Exit::Clean,
+    }
+}
+
+/// An error in the data that names no file is about the file that was given.
+fn in_file(failure: Failure, args: &AuditArgs) -> Failure {
+    match args.scores.as_ref().or(args.exposures.as_ref()) {
+        Some(path) if failure.code == "data" && failure.file.is_none() => {
+            let message = format!("{}: {}", path.display(), failure.message);
+            Failure { message, ..failure }.file(path.display())
+        }
+        _ => failure,
     }
 }
 
@@ -126,15 +155,10 @@ pub(crate) fn failure(error: &AuditError) -> Failure {
         AuditError::Params { field, .. } => Failure::input("parameter", message)
             .hint(format!("see `stillwatch audit --help`, --{field}")),
         AuditError::Model { source, .. } => models::failure(message, source),
-        AuditError::Case { path, source } => {
-            let full = source
-                .downcast_ref::<stillwatch_evidence::CaseError>()
-                .filter(|e| e.exit_code() == stillwatch_evidence::EXIT_PARTIAL);
-            match full {
-                Some(full) => Failure::report(full),
-                None => Failure::input("case", message).file(path.display()),
-            }
-        }
+        AuditError::Case { path, source } => match source.downcast_ref::<CaseError>() {
+            Some(source) => Failure::report(source),
+            None => Failure::input("case", message).file(path.display()),
+        },
         _ => Failure::input("data", message),
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     outcome::{Exit, Failure},
 };
 use std::collections::BTreeMap;
-use stillwatch_audit::Role;
+use stillwatch_audit::{AuditContext, Role, ScoreKind, score_kind};
 use stillwatch_evidence::Predates;
 use stillwatch_models::{
     Budget, Meter, Model, ModelError, ModelSpec, OpenOptions, Prices, Secret, open,
@@ -25,6 +25,15 @@ pub(super) struct Opened {
 pub(super) struct OpenedModels {
     pub(super) suspect: Option<Opened>,
     pub(super) others: Vec<Opened>,
+}
+
+impl OpenedModels {
+    /// Whether the models are shown the texts themselves, not only the prompts.
+    pub(super) fn sees_texts(&self, context: &AuditContext) -> bool {
+        self.suspect
+            .as_ref()
+            .is_some_and(|s| score_kind(s.model.as_ref(), context) != ScoreKind::Similarity)
+    }
 }
 
 /// For scores made elsewhere `--reference` and `--placebo` name columns, not models.
@@ -85,10 +94,11 @@ fn open_one(
         return Err(Failure::input(
             "disclose",
             format!(
-                "{spec} lies outside this machine, and an audit shows it both texts of every pair"
+                "{spec} lies outside this machine, and an audit shows it every prompt and, unless \
+                 by similarity, both texts of every pair"
             ),
         )
-        .hint("add --disclose if the texts may be sent there; they are spent by it"));
+        .hint("add --disclose if they may be sent there; texts that were sent are spent"));
     }
     let model = open(&parsed, options).map_err(|e| {
         let message = format!("{spec}: {e}");
