@@ -32,6 +32,9 @@ impl Default for DraftParams {
     }
 }
 
+/// Changes nothing but marks and spaces, which every draft sets in one way.
+const UNCHANGED: DraftParams =
+    DraftParams { reword: 0.0, omit: 0.0, reorder: 0.0, repunctuate: 0.0 };
 /// Sets of seeds drawn before a passage is given up as too poor in alternatives.
 const ATTEMPTS_MAX: u32 = 64;
 /// Marks between clauses, equally likely.
@@ -79,13 +82,18 @@ pub fn draft(parent: &str, seed: u64, params: &DraftParams) -> String {
     text
 }
 
-/// The drafts that these seeds give, or `None` if two are the same or one is the parent.
+/// The drafts that these seeds give, or `None` if two are the same or one is the parent, be it
+/// only with its marks and spaces set as drafts have them.
 ///
 /// The answer treats all seeds alike: permuting them permutes the drafts.
 pub fn drafts_from_seeds(parent: &str, seeds: &[u64], params: &DraftParams) -> Option<Vec<String>> {
     let drafts: Vec<String> = seeds.iter().map(|&seed| draft(parent, seed, params)).collect();
     let mut sorted: Vec<&str> = drafts.iter().map(String::as_str).collect();
-    sorted.push(parent);
+    let unchanged = draft(parent, 0, &UNCHANGED);
+    sorted.push(&unchanged);
+    if unchanged != parent {
+        sorted.push(parent);
+    }
     sorted.sort_unstable();
     let distinct = sorted.windows(2).all(|pair| pair.first() != pair.last());
     distinct.then_some(drafts)

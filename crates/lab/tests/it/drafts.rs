@@ -59,6 +59,9 @@ fn drafts_differ_and_none_is_the_parent() {
         }
     }
     let still = DraftParams { reword: 0.0, omit: 0.0, reorder: 0.0, repunctuate: 0.0 };
+    // Spaces around its dash are all that a draft without a change differs by from the parent.
+    assert_ne!(draft(PARENT, 1, &still), PARENT);
+    assert_eq!(drafts_from_seeds(PARENT, &[1], &still), None);
     let error = make_drafts(PARENT, 2, &mut rng, &still).unwrap_err();
     assert!(error.to_string().contains("can't be made"), "{error}");
 }
