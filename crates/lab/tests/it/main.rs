@@ -2,6 +2,7 @@
 
 mod demo;
 mod drafts;
+mod folder;
 mod network;
 mod tokenizer;
 mod train;
