@@ -2,7 +2,7 @@
 
 use crate::sampling::SamplingParams;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use stillwatch_evidence::{Coin, CoinEvidence, PlanState, Predates};
 
 /// What a column of scores besides the suspect's is for.
@@ -72,6 +72,9 @@ pub struct AuditContext {
     pub plan: PlanState,
     /// What each column besides the suspect's is for; one not named is a reference of unknown age.
     pub roles: BTreeMap<String, Role>,
+    /// Names of the exposures that are asked about, where a ledger's range was narrowed by a filter;
+    /// the others of the file only account for their leaves. Absent: all.
+    pub only: Option<BTreeSet<String>>,
     /// What was to be scored; absent: what the table holds.
     pub planned: Option<Planned>,
     /// Exposures set aside before scoring or for want of a score.
@@ -94,6 +97,7 @@ impl Default for AuditContext {
             coin_evidence: CoinEvidence::Declared,
             plan: PlanState::None,
             roles: BTreeMap::new(),
+            only: None,
             planned: None,
             set_aside: Vec::new(),
             unopened_leaves: 0,

@@ -42,6 +42,9 @@ pub(crate) struct Prepared {
     pub k_min: usize,
     /// Units whose scores are equal in every column: they stay, as zeros.
     pub n_ties: usize,
+    /// Units whose scores, in every column and whichever text was released, are those of an
+    /// earlier unit to the last bit: maybe copies that should have been joined.
+    pub n_repeats: usize,
 }
 
 /// Which scores stand for the suspect.
@@ -69,6 +72,7 @@ pub(crate) fn prepare(table: &ScoreTable, context: &AuditContext) -> Result<Prep
             .map_or_else(|| sets.iter().map(ScoreSet::k).min().unwrap_or(1), |p| p.k_min.max(1)),
         planned_units: planned_units(&accounts, &members, context),
         n_ties: sets.iter().filter(|s| all_equal(s)).count(),
+        n_repeats: repeats(&sets),
         shared_coins: members.iter().any(|m| m.len() > 1),
         sets,
         accounts,
@@ -188,6 +192,24 @@ fn lowest_coin(rows: &[ScoreRow]) -> Coin {
 fn all_equal(set: &ScoreSet) -> bool {
     let flat = |scores: &[f64]| scores.windows(2).all(|w| w.first() == w.get(1));
     flat(set.suspect()) && set.references().iter().all(|r| flat(r))
+}
+
+/// Sets that repeat an earlier one; those without any difference aside, which repeat by nature.
+fn repeats(sets: &[ScoreSet]) -> usize {
+    let mut seen = BTreeSet::new();
+    let unordered = |set: &ScoreSet| {
+        let mut texts: Vec<Vec<u64>> = (0..=set.k())
+            .map(|text| {
+                std::iter::once(set.suspect())
+                    .chain(set.references().iter().map(Vec::as_slice))
+                    .filter_map(|column| column.get(text).map(|v| v.to_bits()))
+                    .collect()
+            })
+            .collect();
+        texts.sort_unstable();
+        texts
+    };
+    sets.iter().filter(|s| !all_equal(s)).filter(|s| !seen.insert(unordered(s))).count()
 }
 
 /// The sets as one test sees them: whose scores are tested, and which columns correct them.

@@ -180,7 +180,10 @@ fn from_exposures(
         return Err(AuditError::data("models", "a reference or placebo is named twice"));
     }
     let mut unread = file.clone();
-    let exposures = in_ledger_order(std::mem::take(&mut unread.exposures));
+    let mut exposures = in_ledger_order(std::mem::take(&mut unread.exposures));
+    if let Some(only) = &context.only {
+        exposures.retain(|exposure| only.contains(&exposure.id));
+    }
     context.planned = Some(planned(&exposures, *budget));
     context.score_kind = score_kind(*suspect, &context);
     if context.score_kind == ScoreKind::Similarity {

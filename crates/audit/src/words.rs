@@ -110,6 +110,14 @@ pub(crate) fn assumptions(about: &About<'_>) -> Vec<String> {
             context.unopened_leaves
         ));
     }
+    if about.prepared.n_repeats > 0 {
+        out.push(format!(
+            "{} units repeat another's scores to the last digit by chance; were they copies of one \
+             pair they would share its coin, and without a common `unit` the error rate would \
+             not hold",
+            about.prepared.n_repeats
+        ));
+    }
     if about.prepared.n_ties > 0 {
         out.push(format!(
             "{} units with equal scores for all their texts stay in as zeros; they speak for \

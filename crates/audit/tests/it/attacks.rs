@@ -183,6 +183,11 @@ fn copies_of_a_pair_are_one_unit() {
         evaluate(&copied(&plan, true), &AuditContext::default(), &quick()).expect("a good table");
     assert_eq!(four.n_pairs, 60);
     assert_eq!(once.findings[0].p_value, four.findings[0].p_value);
+    let told = |table: &ScoreTable| {
+        let result = evaluate(table, &AuditContext::default(), &quick()).expect("a good table");
+        result.findings[0].assumptions.iter().any(|a| a.contains("units repeat another's scores"))
+    };
+    assert!(told(&copied(&plan, false)) && !told(&copied(&plan, true)) && !told(&plan.table()));
     // Without their units copies inflate: the nominal 1% is passed by far more.
     let passing = |with_units: bool| {
         (0..150)

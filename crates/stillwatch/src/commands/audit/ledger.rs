@@ -94,7 +94,13 @@ pub(super) fn check(
     }
     context.coin_evidence = check.coin_evidence();
     context.unopened_leaves = check.adverse.len();
-    context.coin.get_or_insert(check.coin);
+    // Neither a flag nor a ledger that holds some of the exposures can raise what others are worth.
+    let own = exposures.iter().map(|exposure| exposure.coin);
+    context.coin = own.chain(context.coin).chain([check.coin]).min();
+    if check.n_excluded > 0 {
+        let opened = check.opened.iter().filter_map(|o| exposures.get(o.index));
+        context.only = Some(opened.map(|exposure| exposure.id.clone()).collect());
+    }
     timeline.push((
         check.head.head.time.to_string(),
         format!(
