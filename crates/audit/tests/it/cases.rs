@@ -188,6 +188,19 @@ fn a_case_is_written_and_replays() {
 }
 
 #[test]
+fn exposures_that_only_account_for_their_leaves_are_not_tested() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = written(dir.path(), &exposures(90), "");
+    let (suspect, base) = (Toy::new("toy:student", 1.5), Toy::new("toy:base", 0.0));
+    let case = dir.path().join("case");
+    let mut asked = request(&path, &suspect, &base, case.clone());
+    asked.context.only = Some((0..60).map(|i| format!("e{i:03}")).collect());
+    let outcome = run_audit(&asked, &Silent, NOW).expect("it runs");
+    assert_eq!((outcome.result().n_pairs, outcome.result().n_set_aside), (60, 0));
+    assert!(verify_case(&case).expect("a case").holds());
+}
+
+#[test]
 fn a_lost_endpoint_leaves_a_partial_case_that_goes_on() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let path = written(dir.path(), &exposures(120), "");
