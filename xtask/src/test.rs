@@ -47,24 +47,7 @@ const STEPS: [Step; 10] = [
         )
     }),
     ("references", || generate::run(generate::Mode::Check)),
-    ("demo", || {
-        process::run(
-            "cargo",
-            &[
-                "run",
-                "--locked",
-                "--profile",
-                "ci",
-                "--package",
-                "stillwatch",
-                "--all-features",
-                "--",
-                "demo",
-                "--out",
-                "target/demo",
-            ],
-        )
-    }),
+    ("demo", demo),
     ("licences", deny),
 ];
 
@@ -96,6 +79,17 @@ pub(crate) fn run() -> anyhow::Result<()> {
         bail!("{all:.0} minutes, at most {MAX_MINUTES:.0}");
     }
     Ok(())
+}
+
+/// The README's demo, in a fresh folder.
+fn demo() -> anyhow::Result<()> {
+    let out = process::root().join("target/demo");
+    if out.exists() {
+        fs_err::remove_dir_all(&out)?;
+    }
+    let build = ["run", "--locked", "--profile", "ci", "--package", "stillwatch"];
+    let verb = ["--all-features", "--", "demo", "--out", "target/demo"];
+    process::run("cargo", &[&build[..], &verb[..]].concat())
 }
 
 /// nextest where it is installed, `cargo test` elsewhere.

@@ -51,9 +51,10 @@ pub struct Common {
 /// Flags of `demo`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// Folder for the models, case folders and reports
-    #[arg(long, value_name = "DIR", default_value = "demo")]
-    pub out: PathBuf,
+    /// Folder for the models, case folders and reports; default: demo, or the next free of
+    /// demo-2, demo-3, …
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
     /// Seed of everything stochastic except coins and salts
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

@@ -8,6 +8,7 @@ use crate::{
     progress::Bars,
 };
 use jiff::Timestamp;
+use std::path::PathBuf;
 use stillwatch_evidence::VerdictKind;
 use stillwatch_lab::{
     LabError,
@@ -19,7 +20,7 @@ pub fn run(args: &DemoArgs, printer: Printer) -> Result<Exit, Failure> {
     let params = DemoParams {
         seed: args.seed,
         coins: if args.seeded_coins { DemoCoins::Seed } else { DemoCoins::OperatingSystem },
-        ..DemoParams::new(args.out.clone(), Timestamp::now())
+        ..DemoParams::new(args.out.clone().unwrap_or_else(next_free), Timestamp::now())
     };
     let outcome = demo::run(&params, &Bars::new()).map_err(|e| failure(&e))?;
     if printer.is_json() {
@@ -28,6 +29,12 @@ pub fn run(args: &DemoArgs, printer: Printer) -> Result<Exit, Failure> {
         printer.out(&in_words(&outcome, args));
     }
     Ok(if outcome.report.all_match { Exit::Clean } else { Exit::Finding })
+}
+
+/// `demo`, or the first of `demo-2`, `demo-3`, … that isn't there: a demo never overwrites one.
+fn next_free() -> PathBuf {
+    let names = std::iter::once("demo".to_owned()).chain((2u32..).map(|n| format!("demo-{n}")));
+    names.map(PathBuf::from).find(|path| !path.exists()).unwrap_or_default()
 }
 
 fn failure(error: &LabError) -> Failure {
