@@ -193,6 +193,9 @@ pub struct AuditArgs {
     /// Requests in flight at an endpoint
     #[arg(long, default_value_t = 4)]
     pub concurrency: usize,
+    /// Attempts per request to an endpoint, the first included
+    #[arg(long, default_value_t = 6)]
+    pub attempts: u32,
     /// Time limit of one request to an endpoint, milliseconds
     #[arg(long, default_value_t = 60_000)]
     pub timeout_ms: u64,

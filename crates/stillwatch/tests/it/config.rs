@@ -9,7 +9,7 @@ fn unknown_key_is_refused_with_the_known_ones() {
     let shown = dir.show(&["audit", "--config", "a.toml", "--scores", "x.csv"]);
     assert!(shown.starts_with("exit_code: 2\n"), "{shown}");
     assert!(shown.contains(r#"a.toml: unknown key "alhpa" for `audit`"#), "{shown}");
-    assert!(shown.contains("hint: known keys: alpha, budget, coin"), "{shown}");
+    assert!(shown.contains("hint: known keys: alpha, attempts, budget, coin"), "{shown}");
 }
 
 #[test]

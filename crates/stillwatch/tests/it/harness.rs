@@ -37,14 +37,7 @@ impl Sandbox {
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Ran {
-        let output = Command::new(env!("CARGO_BIN_EXE_stillwatch"))
-            .args(args)
-            .current_dir(self.path())
-            .env_remove("OPENAI_API_KEY")
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .output()
-            .expect("the binary starts");
+        let output = stillwatch(self, args).output().expect("the binary starts");
         Ran {
             code: output.status.code().expect("the binary ends by itself"),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -64,4 +57,17 @@ impl Sandbox {
         )
         .replace(&folder, "[DIR]")
     }
+}
+
+/// The binary with its arguments, in the sandbox, with nothing of the caller's environment that
+/// it would look at.
+pub(crate) fn stillwatch(sandbox: &Sandbox, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stillwatch"));
+    command
+        .args(args)
+        .current_dir(sandbox.path())
+        .env_remove("OPENAI_API_KEY")
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null());
+    command
 }

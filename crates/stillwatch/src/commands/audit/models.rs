@@ -64,6 +64,7 @@ pub(super) fn open_all(args: &AuditArgs) -> Result<OpenedModels, Failure> {
             meter: Some(meter.clone()),
             concurrency: args.concurrency,
             timeout_ms: args.timeout_ms,
+            attempts: args.attempts,
             seed: args.seed,
             ..OpenOptions::default()
         })
