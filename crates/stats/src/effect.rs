@@ -42,7 +42,8 @@ pub fn effect(units: &[Unit]) -> Option<Effect> {
     let moment = |power: i32| x.iter().map(|v| (v - mean).powi(power)).sum::<f64>() / n;
     let variance = moment(2);
     let sd = (variance * n / (n - 1.0)).sqrt();
-    if !(sd > 0.0 && sd.is_finite() && mean.is_finite()) {
+    // Equal differences leave a spread that is rounding alone: then there is no unit.
+    if !(sd > mean.abs() * f64::EPSILON * n && sd > 0.0 && sd.is_finite() && mean.is_finite()) {
         return None;
     }
     let t = StudentsT::new(0.0, 1.0, n - 1.0).ok()?.inverse_cdf(UPPER);

@@ -137,10 +137,13 @@ fn an_interrupted_audit_is_partial_and_resumes_without_asking_again() {
 #[test]
 fn a_key_reaches_the_endpoint_and_nothing_else() {
     for fails in [false, true] {
-        let mock = Mock::chat(move |_| match fails {
-            // Some servers quote the key that they refuse.
-            true => Reply::new(401, &format!(r#"{{"error":{{"message":"no: {KEY}"}}}}"#)),
-            false => Reply::chat("yes to number"),
+        let mock = Mock::chat(move |_| {
+            if fails {
+                // Some servers quote the key that they refuse.
+                Reply::new(401, &format!(r#"{{"error":{{"message":"no: {KEY}"}}}}"#))
+            } else {
+                Reply::chat("yes to number")
+            }
         });
         let sandbox = sandbox(4);
         let model = mock.model();
@@ -163,12 +166,12 @@ fn a_key_reaches_the_endpoint_and_nothing_else() {
 
 /// Every file below a folder.
 fn collect(folder: &std::path::Path, texts: &mut Vec<Vec<u8>>) {
-    for entry in fs_err::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs_err::read_dir(folder).expect("the sandbox can be read") {
+        let path = entry.expect("the sandbox can be read").path();
         if path.is_dir() {
             collect(&path, texts);
         } else {
-            texts.push(fs_err::read(path).unwrap());
+            texts.push(fs_err::read(path).expect("the sandbox can be read"));
         }
     }
 }
