@@ -181,6 +181,13 @@ pub struct AuditArgs {
     /// A ledger folder that holds the exposures' entries
     #[arg(long, value_name = "DIR")]
     pub ledger: Option<PathBuf>,
+    /// A beacon's round that threw coins, as its HTTP interface answers; repeat for several
+    #[arg(long, value_name = "FILE", requires = "ledger")]
+    pub round_file: Vec<PathBuf>,
+    /// Public key of a witness whose time is believed: without one before the round, a beacon's
+    /// coin is worth the owner's word; repeat for several
+    #[arg(long, value_name = "KEY", requires = "ledger")]
+    pub witness: Vec<String>,
     /// Seed of everything stochastic except coins
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

@@ -1,6 +1,7 @@
 //! What a ledger secures for an audit: the coins, and the age of references.
 
 use super::models::{Opened, declared};
+use crate::commands::ledger::checked_rounds;
 use crate::{cli::AuditArgs, outcome::Failure};
 use stillwatch_audit::{AuditContext, Role};
 use stillwatch_evidence::{
@@ -62,13 +63,14 @@ pub(super) fn check(
             }
         },
     };
+    let rounds = checked_rounds(&args.round_file)?;
     let claim = LedgerClaim {
         first_sequence: first,
         last_sequence: last,
         filter: &filter,
         plan_leaf: sealed.and_then(|s| s.leaf_index),
-        rounds: &[],
-        witnesses: &[],
+        rounds: &rounds,
+        witnesses: &args.witness,
         unfinished: Unfinished::Adverse,
     };
     let check =
