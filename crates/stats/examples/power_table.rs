@@ -5,7 +5,7 @@
 //! 600; fewer can't reach 1e-3 by themselves) by 6 to 15 standard deviations, or mostly zeros; sizes n = 40 … 600. The last column is the primary statistic's power
 //! over that of the best of signed ranks, permuted mean and signs. Fixed seeds.
 //!
-//! Run: `cargo run --profile ci -p stillwatch-stats --example power_table [SIMULATIONS]`
+//! Run: `cargo run --profile ci -p stillwatch-stats --example power_table [SIMULATIONS [DIFFERENCES [N]]]`
 
 #![expect(clippy::print_stdout, reason = "a table for people")]
 
@@ -25,8 +25,13 @@ fn main() {
         "| differences | n | signed ranks | permuted mean | signs | primary | primary / best |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- |");
+    let only_family = std::env::args().nth(2);
+    let only_n: Option<usize> = std::env::args().nth(3).and_then(|n| n.parse().ok());
     for family in FAMILIES {
-        for n in [40, 100, 250, 600] {
+        if only_family.as_ref().is_some_and(|only| only != family) {
+            continue;
+        }
+        for n in [40, 100, 250, 600].into_iter().filter(|n| only_n.is_none_or(|o| o == *n)) {
             row(family, n, simulations);
         }
     }
