@@ -106,8 +106,15 @@ pub(super) fn check(
     timeline.push((
         check.head.head.time.to_string(),
         format!(
-            "ledger head signed over {} entries, root {}",
-            check.head.head.tree_size, check.head.head.root
+            "ledger head signed over {} entries, root {}; exposures {first} to {last} accounted for, \
+             a range that {}",
+            check.head.head.tree_size,
+            check.head.head.root,
+            if planned.is_some() {
+                "the plan names"
+            } else {
+                "was taken from the file: what lies outside it was not asked about"
+            }
         ),
     ));
     for problem in &check.problems {
