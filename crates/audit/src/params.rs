@@ -115,7 +115,7 @@ impl AuditParams {
 
     /// The split between the questions. It depends on which questions are asked, and that on the
     /// number of pairs only, never on who was preferred.
-    pub(crate) fn split(&self, accounts_are_tested: bool) -> AlphaSplit {
+    pub fn split(&self, accounts_are_tested: bool) -> AlphaSplit {
         let spent = self.spent_alpha();
         if accounts_are_tested {
             AlphaSplit::from([

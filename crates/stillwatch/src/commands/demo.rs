@@ -3,7 +3,7 @@
 use super::audit;
 use crate::{
     cli::DemoArgs,
-    outcome::{Exit, Failure},
+    outcome::{Exit, Failure, chain},
     printer::Printer,
     progress::Bars,
 };
@@ -41,12 +41,7 @@ fn failure(error: &LabError) -> Failure {
     if let LabError::Audit(error) = error {
         return audit::failure(error);
     }
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(deeper) = cause {
-        message = format!("{message}: {deeper}");
-        cause = deeper.source();
-    }
+    let message = chain(error);
     match error {
         LabError::NotFinite { .. } => Failure::new(Exit::Partial, "not_finite", message),
         LabError::Io(e) if e.kind() == std::io::ErrorKind::StorageFull => {

@@ -8,9 +8,9 @@ use crate::{
 };
 use jiff::Timestamp;
 use std::{collections::BTreeMap, path::Path};
-use stillwatch_audit::{AuditContext, Stopping};
+use stillwatch_audit::{AuditContext, AuditParams, Stopping};
 use stillwatch_evidence::{
-    AlphaSplit, Decide, Exposure, digest_file,
+    Decide, Exposure, digest_file,
     ledger::{
         Filter, Ledger, LogIdentity, LogKey, LogView, OsEntropy, Sha256Hash, read_key, write_key,
     },
@@ -24,8 +24,6 @@ use stillwatch_models::{ModelSpec, OpenOptions, open};
 
 /// Name of every plan that the command line makes: what distinguishes plans is what they say.
 const NAME: &str = "audit";
-/// Share of alpha of the pooled test where accounts are tested too.
-const POOLED_SHARE: f64 = 0.5;
 
 /// Seals the plan that these flags make, and writes it to `--plan FILE`.
 pub fn run(args: &AuditArgs, printer: Printer) -> Result<Exit, Failure> {
@@ -128,12 +126,8 @@ fn asked(args: &AuditArgs) -> Result<Asked, Failure> {
 pub fn planned(args: &AuditArgs) -> Result<Plan, Failure> {
     let asked = asked(args)?;
     let decide = args.decides();
-    let share = args.alpha * POOLED_SHARE;
-    let alpha_split: AlphaSplit = if asked.accounts {
-        [("pooled".to_owned(), share), ("accounts".to_owned(), args.alpha - share)].into()
-    } else {
-        [("pooled".to_owned(), args.alpha)].into()
-    };
+    let whole = AuditParams { alpha: args.alpha, ..AuditParams::default() };
+    let alpha_split = whole.split(asked.accounts);
     let committed = asked.exposures.iter().all(|one| one.commitment.is_some());
     let suspect = match &args.suspect {
         Some(spec) => model(spec)?,

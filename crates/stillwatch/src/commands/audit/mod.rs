@@ -13,7 +13,7 @@ pub(super) use show::power_of_ten;
 use super::plan;
 use crate::{
     cli::{AuditArgs, CoinArg, ScoreByArg},
-    outcome::{Exit, Failure},
+    outcome::{Exit, Failure, chain},
     printer::Printer,
     progress::Bars,
 };
@@ -144,12 +144,7 @@ fn in_file(failure: Failure, args: &AuditArgs) -> Failure {
 
 /// What an audit's error means for the shell.
 pub(crate) fn failure(error: &AuditError) -> Failure {
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(deeper) = cause {
-        message = format!("{message}: {deeper}");
-        cause = deeper.source();
-    }
+    let message = chain(error);
     match error {
         AuditError::Read(read) => Failure::report(read),
         AuditError::Params { field, .. } => Failure::input("parameter", message)
