@@ -13,10 +13,13 @@ use std::path::Path;
 const MAX_LINES: usize = 600;
 
 /// The rooms, top to bottom: an arrow may only point down.
-const ROOMS: [&str; 6] = [
+const ROOMS: [&str; 9] = [
     "stillwatch",
+    "stillwatch-guard",
     "stillwatch-lab",
     "stillwatch-audit",
+    "stillwatch-testkit",
+    "stillwatch-traffic",
     "stillwatch-models",
     "stillwatch-evidence",
     "stillwatch-stats",

@@ -10,6 +10,7 @@ mod canonical;
 pub mod case;
 mod demo;
 mod error;
+mod exchange;
 mod exposure;
 mod exposures;
 pub mod fuzzing;
@@ -21,12 +22,14 @@ mod progress;
 mod result;
 mod schemas;
 mod scores;
+mod secret;
 mod source;
 
 pub use canonical::result_json;
 pub use case::{Case, CaseError, CaseInput, CaseManifest, CaseModel};
 pub use demo::{DemoAudit, DemoReport};
 pub use error::{EXIT_INPUT, EXIT_PARTIAL, ErrorReport, ReadError, Report, WriteError};
+pub use exchange::{Client, Exchange, Response, Usage};
 pub use exposure::{Coin, Commitment, Exposure, Message};
 pub use exposures::{ExposureFile, read_exposures, read_exposures_from};
 pub use groups::{Units, coin_groups, is_identical, unit_names, units};
@@ -38,4 +41,5 @@ pub use result::{
 };
 pub use schemas::schemas;
 pub use scores::{ScoreRow, ScoreTable, read_scores, read_scores_from, score_groups, write_scores};
+pub use secret::Secret;
 pub use source::{FileDigest, Limits, digest_bytes, digest_file};

@@ -14,7 +14,7 @@ mod model;
 mod open;
 pub mod openai;
 mod sampler;
-mod secret;
+
 mod spec;
 mod template;
 
@@ -31,6 +31,6 @@ pub use model::{
 };
 pub use open::{OpenOptions, open};
 pub use openai::{EndpointOptions, OpenAiModel, install_tls_provider};
-pub use secret::Secret;
 pub use spec::{ModelSpec, SpecError};
+pub use stillwatch_evidence::Secret;
 pub use template::{ChatTemplate, PLAIN_TEMPLATE, TEMPLATE_DATE, TemplateError};

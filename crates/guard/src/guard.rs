@@ -1,0 +1,87 @@
+//! The guard as a whole: what a request's way needs, put together once.
+
+use crate::{
+    Clock, GuardConfig, GuardError, exposure::Capture, keys::Keys, limits::Limits, live::Detector,
+    observe::Metrics, policy::Policies, store::Store, upstream::Upstreams,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use stillwatch_evidence::Secret;
+
+/// What the environment holds, read by the binary: names of variables to their values.
+#[derive(Debug, Clone, Default)]
+pub struct Secrets(pub BTreeMap<String, Secret>);
+
+impl Secrets {
+    /// The value of a variable that the configuration names.
+    pub fn get(&self, name: &str) -> Option<&Secret> {
+        self.0.get(name)
+    }
+}
+
+/// Everything that requests share.
+#[derive(Debug)]
+pub struct Guard {
+    /// The settings.
+    pub config: GuardConfig,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What survives a restart.
+    pub store: Store,
+    /// Accounts and virtual keys.
+    pub keys: Keys,
+    /// Token buckets.
+    pub limits: Limits,
+    /// Countermeasures and decisions.
+    pub policies: Policies,
+    /// Exposures; absent with a rate of 0.
+    pub exposure: Option<Capture>,
+    /// Live detection.
+    pub detector: Detector,
+    /// Counters.
+    pub metrics: Metrics,
+    /// The models behind it.
+    pub upstreams: Upstreams,
+}
+
+impl Guard {
+    /// Opens store and ledger, starts what runs in the background.
+    ///
+    /// # Errors
+    /// A setting that can't be, a store or ledger that can't be opened.
+    pub async fn start(
+        config: GuardConfig,
+        secrets: &Secrets,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, GuardError> {
+        let metrics = Metrics::new();
+        let store = Store::open(&config.store, &config.data, secrets).await?;
+        let keys = Keys::open(store.clone(), secrets).await?;
+        let limits = Limits::open(&config.limits, store.clone()).await?;
+        let policies = Policies::open(&config.policy, store.clone()).await?;
+        let exposure = Capture::open(&config.exposure, &config.data).await?;
+        let detector = Detector::start(&config.live, store.clone()).await?;
+        let upstreams = Upstreams::new(&config.upstream, secrets)?;
+        Ok(Arc::new(Self {
+            config,
+            clock,
+            store,
+            keys,
+            limits,
+            policies,
+            exposure,
+            detector,
+            metrics,
+            upstreams,
+        }))
+    }
+
+    /// Waits until what must be kept is on the disk; afterwards nothing more is taken.
+    pub async fn close(&self) {
+        self.detector.close().await;
+        if let Some(exposure) = &self.exposure {
+            exposure.close().await;
+        }
+        self.store.close().await;
+    }
+}

@@ -1,0 +1,1 @@
+//! Replayed traffic: harvesting campaigns and hard negatives, by seed.

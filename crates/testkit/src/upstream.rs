@@ -1,0 +1,1 @@
+//! A model server that answers as told: OpenAI and Anthropic shapes, streams, faults.
