@@ -14,13 +14,13 @@ mod model;
 mod open;
 pub mod openai;
 mod sampler;
-
+mod scores;
 mod spec;
 mod template;
 
 pub use answers::{AnswerCache, sample_cached};
 pub use budget::{Budget, BudgetError, Meter, Prices, Spent};
-pub use cache::{ScoreCache, score_cached};
+pub use cache::{Cache, Kept};
 #[cfg(feature = "llama")]
 pub use gguf::GgufModel;
 pub use gguf::{GgufError, GgufHeader, read_gguf_header};
@@ -31,6 +31,7 @@ pub use model::{
 };
 pub use open::{OpenOptions, open};
 pub use openai::{EndpointOptions, OpenAiModel, install_tls_provider};
+pub use scores::{ScoreCache, score_cached};
 pub use spec::{ModelSpec, SpecError};
 pub use stillwatch_evidence::Secret;
 pub use template::{ChatTemplate, PLAIN_TEMPLATE, TEMPLATE_DATE, TemplateError};
