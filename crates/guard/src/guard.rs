@@ -1,8 +1,15 @@
 //! The guard as a whole: what a request's way needs, put together once.
 
 use crate::{
-    Clock, GuardConfig, GuardError, exposure::Capture, keys::Keys, limits::Limits, live::Detector,
-    observe::Metrics, policy::Policies, store::Store, upstream::Upstreams,
+    Clock, GuardConfig, GuardError,
+    exposure::Capture,
+    keys::Keys,
+    limits::Limits,
+    live::Detector,
+    observe::{Metrics, Observer},
+    policy::Policies,
+    store::Store,
+    upstream::Upstreams,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,7 +46,9 @@ pub struct Guard {
     /// Live detection.
     pub detector: Detector,
     /// Counters.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
+    /// Logs, spans, kept exchanges.
+    pub observer: Observer,
     /// The models behind it.
     pub upstreams: Upstreams,
 }
@@ -54,7 +63,8 @@ impl Guard {
         secrets: &Secrets,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, GuardError> {
-        let metrics = Metrics::new();
+        let metrics = Arc::new(Metrics::new());
+        let observer = Observer::start(&config.observe, &config.data, Arc::clone(&metrics))?;
         let store = Store::open(&config.store, &config.data, secrets).await?;
         let keys = Keys::open(store.clone(), secrets).await?;
         let limits = Limits::open(&config.limits, store.clone()).await?;
@@ -72,6 +82,7 @@ impl Guard {
             exposure,
             detector,
             metrics,
+            observer,
             upstreams,
         }))
     }
@@ -82,6 +93,7 @@ impl Guard {
         if let Some(exposure) = &self.exposure {
             exposure.close().await;
         }
+        self.observer.close().await;
         self.store.close().await;
     }
 }

@@ -1,0 +1,10 @@
+//! Exposures and the ledger.
+
+use crate::Guard;
+use axum::Router;
+use std::sync::Arc;
+
+/// Routes below `/admin/api`.
+pub(crate) fn router() -> Router<Arc<Guard>> {
+    Router::new()
+}

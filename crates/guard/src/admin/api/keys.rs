@@ -1,0 +1,10 @@
+//! Virtual keys: make, list, revoke.
+
+use crate::Guard;
+use axum::Router;
+use std::sync::Arc;
+
+/// Routes below `/admin/api`.
+pub(crate) fn router() -> Router<Arc<Guard>> {
+    Router::new()
+}
