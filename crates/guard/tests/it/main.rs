@@ -1,1 +1,3 @@
 //! Tests of the room through its public interface.
+
+mod request;
