@@ -1,1 +1,0 @@
-//! A model server that answers as told: OpenAI and Anthropic shapes, streams, faults.
