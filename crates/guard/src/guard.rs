@@ -63,6 +63,7 @@ impl Guard {
         secrets: &Secrets,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, GuardError> {
+        config.check_secrets(secrets)?;
         let metrics = Arc::new(Metrics::new());
         let observer = Observer::start(&config.observe, &config.data, Arc::clone(&metrics))?;
         let store = Store::open(&config.store, &config.data, secrets).await?;

@@ -1,0 +1,1 @@
+//! The admin listener: who is let in, and to what.

@@ -1,0 +1,1 @@
+//! The dashboard: what it shows, in a real browser.

@@ -1,0 +1,1 @@
+//! Counters, logs, spans and kept exchanges.
