@@ -240,12 +240,7 @@ impl Store {
         self.write_plan(name, "{}", true).await
     }
 
-    async fn write_plan(
-        &self,
-        name: &str,
-        limits: &str,
-        deleted: bool,
-    ) -> Result<(), sqlx::Error> {
+    async fn write_plan(&self, name: &str, limits: &str, deleted: bool) -> Result<(), sqlx::Error> {
         self.run(async {
             let mut tx = self.begin().await?;
             let changed = Self::bump(&mut tx, "keys").await?;

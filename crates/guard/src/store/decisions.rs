@@ -70,8 +70,7 @@ pub struct DecisionFilter {
 
 const COLUMNS: &str = "id, policy, measure, account, cluster, code, detail, dry_run, state, \
                        created_ms, expires_ms, ended_ms, ended_by, changed";
-const APPEAL_COLUMNS: &str =
-    "id, decision, text, contact, state, created_ms, resolved_ms, answer";
+const APPEAL_COLUMNS: &str = "id, decision, text, contact, state, created_ms, resolved_ms, answer";
 
 fn decision(row: &AnyRow) -> Result<DecisionRow, sqlx::Error> {
     Ok(DecisionRow {
@@ -233,13 +232,12 @@ impl Store {
             .bind(before_ms)
             .execute(&mut *tx)
             .await?;
-            let n = sqlx::query(
-                "DELETE FROM decisions WHERE ended_ms IS NOT NULL AND ended_ms < $1",
-            )
-            .bind(before_ms)
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
+            let n =
+                sqlx::query("DELETE FROM decisions WHERE ended_ms IS NOT NULL AND ended_ms < $1")
+                    .bind(before_ms)
+                    .execute(&mut *tx)
+                    .await?
+                    .rows_affected();
             tx.commit().await?;
             Ok(n)
         })
@@ -315,13 +313,15 @@ impl Store {
     /// The database fails.
     pub async fn appeal(&self, id: &str) -> Result<Option<AppealRow>, sqlx::Error> {
         self.run(async {
-            sqlx::query(AssertSqlSafe(format!("SELECT {APPEAL_COLUMNS} FROM appeals WHERE id = $1")))
-                .bind(id)
-                .fetch_optional(self.pool())
-                .await?
-                .as_ref()
-                .map(appeal)
-                .transpose()
+            sqlx::query(AssertSqlSafe(format!(
+                "SELECT {APPEAL_COLUMNS} FROM appeals WHERE id = $1"
+            )))
+            .bind(id)
+            .fetch_optional(self.pool())
+            .await?
+            .as_ref()
+            .map(appeal)
+            .transpose()
         })
         .await
     }

@@ -140,21 +140,19 @@ impl Store {
     /// The database fails.
     pub async fn nodes(&self, seen_after_ms: i64) -> Result<Vec<NodeRow>, sqlx::Error> {
         self.run(async {
-            sqlx::query(
-                "SELECT id, started_ms, seen_ms FROM nodes WHERE seen_ms > $1 ORDER BY id",
-            )
-            .bind(seen_after_ms)
-            .fetch_all(self.pool())
-            .await?
-            .iter()
-            .map(|row| {
-                Ok(NodeRow {
-                    id: row.try_get("id")?,
-                    started_ms: row.try_get("started_ms")?,
-                    seen_ms: row.try_get("seen_ms")?,
+            sqlx::query("SELECT id, started_ms, seen_ms FROM nodes WHERE seen_ms > $1 ORDER BY id")
+                .bind(seen_after_ms)
+                .fetch_all(self.pool())
+                .await?
+                .iter()
+                .map(|row| {
+                    Ok(NodeRow {
+                        id: row.try_get("id")?,
+                        started_ms: row.try_get("started_ms")?,
+                        seen_ms: row.try_get("seen_ms")?,
+                    })
                 })
-            })
-            .collect()
+                .collect()
         })
         .await
     }

@@ -77,10 +77,8 @@ async fn insert(
     changed: i64,
 ) -> Result<(), sqlx::Error> {
     for chunk in rows.chunks(ROWS_PER_STATEMENT) {
-        let sql = format!(
-            "INSERT INTO api_keys ({COLUMNS}) VALUES {}",
-            placeholders(chunk.len(), 10)
-        );
+        let sql =
+            format!("INSERT INTO api_keys ({COLUMNS}) VALUES {}", placeholders(chunk.len(), 10));
         let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
         for row in chunk {
             query = query

@@ -331,12 +331,7 @@ fn sqlite_url(path: &Path) -> Result<String, GuardError> {
         what: format!("can't use {}", path.display()),
         source,
     };
-    fs_err::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(failed)?;
+    fs_err::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(failed)?;
     let absolute = std::path::absolute(path).map_err(failed)?;
     let mut url = "sqlite://".to_owned();
     for byte in absolute.as_os_str().as_encoded_bytes() {

@@ -1,7 +1,5 @@
 //! Tests of the room through its public interface.
 
-mod admin;
-mod config;
-mod dashboard;
-mod observe;
+mod postgres;
 mod request;
+mod store;

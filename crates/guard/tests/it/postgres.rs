@@ -29,7 +29,8 @@ impl Postgres {
         let dir = tempfile::Builder::new().prefix("sw-pg").tempdir().expect("a folder for it");
         let bin = programs();
         // The server refuses to run as root: then it runs as the package's user.
-        let owner = (id("-u", None) == 0).then(|| (id("-u", Some("postgres")), id("-g", Some("postgres"))));
+        let owner =
+            (id("-u", None) == 0).then(|| (id("-u", Some("postgres")), id("-g", Some("postgres"))));
         if let Some((uid, gid)) = owner {
             std::os::unix::fs::chown(dir.path(), Some(uid), Some(gid)).expect("root may");
         }

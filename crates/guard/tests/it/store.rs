@@ -132,10 +132,7 @@ async fn exercise(store: &Store) {
     assert!(!store.put_head(&HeadRow { head: "other".to_owned(), ..head(2) }).await.expect("kept"));
     assert_eq!(store.latest_heads().await.expect("read"), [head(2)]);
     assert_eq!(store.heads(10, 0).await.expect("read").len(), 2);
-    store
-        .put_node(&NodeRow { id: "n1".to_owned(), started_ms: 1, seen_ms: 5 })
-        .await
-        .expect("set");
+    store.put_node(&NodeRow { id: "n1".to_owned(), started_ms: 1, seen_ms: 5 }).await.expect("set");
     assert_eq!(store.nodes(4).await.expect("read").len(), 1);
     assert!(store.nodes(5).await.expect("read").is_empty());
 
@@ -249,7 +246,6 @@ async fn store_of_a_newer_version_or_without_its_variable_is_refused() {
         .expect_err("too new");
     assert!(error.to_string().contains("use a newer program"), "{error}");
     let config = StoreConfig { url_env: Some("NOPE".to_owned()), secret_env: None };
-    let error =
-        Store::open(&config, dir.path(), &Secrets::default()).await.expect_err("not set");
+    let error = Store::open(&config, dir.path(), &Secrets::default()).await.expect_err("not set");
     assert_eq!(error.to_string(), "store.url_env: NOPE isn't set");
 }
