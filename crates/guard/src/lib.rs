@@ -15,6 +15,8 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod exposure;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 pub mod identity;
 pub mod keys;

@@ -3,3 +3,4 @@
 mod postgres;
 mod request;
 mod store;
+mod response;

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::path::Path;
 use stillwatch_guard::limits::Cost;
 use stillwatch_guard::request::{Api, RequestView, Sampling};
 
@@ -215,6 +216,25 @@ fn estimates_cover_every_answer() {
     assert_eq!(parse(Api::Chat, &body).estimate(500), expected);
     let embeddings = parse(Api::Embeddings, &json!({"input": [1, 2, 3]})).estimate(500);
     assert_eq!(embeddings, Cost { prompt_tokens: 3, completion_tokens: 0 });
+}
+
+#[test]
+fn the_fuzz_corpus_is_replayed() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/requests");
+    let mut n_files = 0;
+    for entry in fs_err::read_dir(dir).expect("the corpus lies beside the workspace") {
+        let bytes = fs_err::read(entry.expect("a file").path()).expect("a readable file");
+        n_files += 1;
+        for at in 0..=bytes.len() {
+            stillwatch_guard::fuzzing::request(bytes.get(..at).unwrap_or_default());
+            let mut other = bytes.clone();
+            if let Some(byte) = other.get_mut(at) {
+                *byte ^= 1 << (at % 8);
+            }
+            stillwatch_guard::fuzzing::request(&other);
+        }
+    }
+    assert!(n_files > 0);
 }
 
 proptest! {
