@@ -8,6 +8,7 @@ use crate::{
     live::Detector,
     observe::{Metrics, Observer},
     policy::Policies,
+    proxy::ProxyState,
     store::Store,
     upstream::Upstreams,
 };
@@ -51,6 +52,8 @@ pub struct Guard {
     pub observer: Observer,
     /// The models behind it.
     pub upstreams: Upstreams,
+    /// What requests share on their way.
+    pub(crate) proxy: ProxyState,
 }
 
 impl Guard {
@@ -72,6 +75,7 @@ impl Guard {
         let policies = Policies::open(&config.policy, store.clone()).await?;
         let exposure = Capture::open(&config.exposure, &config.data).await?;
         let detector = Detector::start(&config.live, store.clone()).await?;
+        let proxy = ProxyState::new(&config.listen)?;
         let upstreams = Upstreams::new(&config.upstream, secrets)?;
         Ok(Arc::new(Self {
             config,
@@ -85,6 +89,7 @@ impl Guard {
             metrics,
             observer,
             upstreams,
+            proxy,
         }))
     }
 

@@ -1,1 +1,279 @@
 //! A request's way through the guard.
+//!
+//! The client's own bytes go upstream and the upstream's own bytes come back, frame by frame,
+//! unless a policy says otherwise; the guard reads along. Nothing is forwarded before the account,
+//! its limits and the policies had their say, and nothing of a request that was refused.
+
+mod body;
+mod client;
+mod headers;
+mod intake;
+mod models;
+mod refusal;
+mod relay;
+mod route;
+mod state;
+
+pub use body::ProxyBody;
+pub use refusal::Refusal;
+pub(crate) use refusal::json_response;
+pub(crate) use state::ProxyState;
+
+use crate::{
+    Guard, Identity,
+    limits::Cost,
+    observe::Ended,
+    policy::Actions,
+    request::{Api, RequestView},
+    server::Peer,
+    upstream::Outgoing,
+};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request::Parts};
+use hyper::body::Incoming;
+use relay::{BYTES_PER_TOKEN, Open, Relay};
+use route::Route;
+use serde_json::json;
+use state::Arrival;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+/// Answer tokens that are reserved where the request names no limit.
+const TOKENS_DEFAULT: u64 = 1_024;
+/// The longest name of a client that is kept, bytes.
+const USER_AGENT_BYTES_MAX: usize = 256;
+
+/// Answers a request. A handler that panics is an error of the guard's, and of one request's.
+pub(crate) async fn handle(
+    guard: &Arc<Guard>,
+    peer: &Peer,
+    request: Request<Incoming>,
+) -> Response<ProxyBody> {
+    let arrival = guard.proxy.arrive(&*guard.clock);
+    let route = Route::find(request.method(), request.uri());
+    let api = match &route {
+        Route::Upstream { api, .. } => Some(*api),
+        _ => None,
+    };
+    let in_flight = state::InFlight::new(&guard.metrics);
+    let answered = AssertUnwindSafe(answer(guard, peer, &arrival, route, request)).catch_unwind();
+    let mut response = match answered.await {
+        Ok(Ok(response)) => response,
+        Ok(Err(refusal)) => {
+            refused(guard, &arrival, api, &refusal);
+            refusal.into_response(api)
+        }
+        Err(_panic) => {
+            tracing::error!(request = arrival.id(), "a handler panicked");
+            let refusal = Refusal::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "the gateway failed at this request",
+            );
+            refused(guard, &arrival, api, &refusal);
+            refusal.into_response(api)
+        }
+    };
+    drop(in_flight);
+    response.headers_mut().insert("stillwatch-request-id", arrival.header());
+    response
+}
+
+fn refused(guard: &Guard, arrival: &Arrival, api: Option<Api>, refusal: &Refusal) {
+    guard.observer.ended(&Ended {
+        request_id: arrival.id(),
+        api,
+        who: None,
+        model: "",
+        upstream: None,
+        status: refusal.status.as_u16(),
+        error: Some(&refusal.code),
+        start_ms: arrival.start_ms,
+        first_byte: None,
+        duration: arrival.start.elapsed(),
+        cost: None,
+        finish_reason: None,
+        stream: false,
+        exposed: false,
+    });
+}
+
+async fn answer(
+    guard: &Arc<Guard>,
+    peer: &Peer,
+    arrival: &Arrival,
+    route: Route,
+    request: Request<Incoming>,
+) -> Result<Response<ProxyBody>, Refusal> {
+    let (mut head, body) = request.into_parts();
+    // Whoever is answered before the body was read may still be sending.
+    let unread = state::Unread::new(peer, &body);
+    match route {
+        Route::Upstream { api, model, path } => {
+            let who = identify(guard, peer, arrival, &head.headers)?;
+            let (bytes, _share) = if api == Api::Models {
+                (Bytes::new(), None)
+            } else {
+                let (bytes, share) = take_body(guard, &head, body).await?;
+                (bytes, Some(share))
+            };
+            unread.is_read();
+            let view = view(api, model, &bytes)?;
+            let outgoing = Outgoing {
+                api,
+                method: head.method.clone(),
+                path,
+                headers: std::mem::take(&mut head.headers),
+                body: bytes,
+                model: view.model.clone(),
+                replace_key: who.is_virtual,
+                may_retry: true,
+            };
+            forward(guard, arrival, who, view, outgoing).await
+        }
+        Route::Health => Ok(json_response(StatusCode::OK, &json!({"status": "ok"}))),
+        Route::Policy | Route::Ledger | Route::NotFound => {
+            Err(Refusal::new(StatusCode::NOT_FOUND, "unknown_path", "there is no such end point"))
+        }
+        Route::WrongMethod { allow } => {
+            let message = format!("this end point takes {allow} only");
+            Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+                .with_header(header::ALLOW, allow))
+        }
+    }
+}
+
+fn identify(
+    guard: &Guard,
+    peer: &Peer,
+    arrival: &Arrival,
+    headers: &HeaderMap,
+) -> Result<Identity, Refusal> {
+    let ip = guard.proxy.trusted.client(peer.address.ip(), headers);
+    let presented = headers::presented_key(headers);
+    guard.keys.authenticate(presented, ip, arrival.start_ms).map_err(|error| {
+        let kind = match &error {
+            crate::keys::KeyError::Missing => "missing",
+            crate::keys::KeyError::Unknown => "unknown",
+            crate::keys::KeyError::TooManyGuesses { .. } => "too_many_guesses",
+        };
+        guard.metrics.key_failures.get(kind).inc();
+        Refusal::from(error)
+    })
+}
+
+async fn take_body<'a>(
+    guard: &'a Guard,
+    head: &Parts,
+    body: Incoming,
+) -> Result<(Bytes, intake::Share<'a>), Refusal> {
+    if headers::is_packed(&head.headers) {
+        let message = "packed bodies aren't taken: send it without content-encoding";
+        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding", message)
+            .with_header(header::ACCEPT_ENCODING, "identity")
+            .last());
+    }
+    guard.proxy.intake.take(&head.headers, body, &guard.proxy.bodies).await
+}
+
+fn view(api: Api, model: String, bytes: &Bytes) -> Result<RequestView, Refusal> {
+    if api == Api::Models {
+        return Ok(RequestView {
+            api,
+            model,
+            stream: false,
+            messages: Vec::new(),
+            params: serde_json::Map::new(),
+            has_other_parts: false,
+        });
+    }
+    Ok(RequestView::parse(api, bytes)?)
+}
+
+async fn forward(
+    guard: &Arc<Guard>,
+    arrival: &Arrival,
+    who: Identity,
+    request: RequestView,
+    mut outgoing: Outgoing,
+) -> Result<Response<ProxyBody>, Refusal> {
+    let actions = guard.policies.decide(&who, &request, arrival.start_ms);
+    if let Some(refusal) = actions.refusal {
+        return Err(refusal.into());
+    }
+    let prompt_bytes = outgoing.body.len() as u64;
+    let estimate = estimate(&request, prompt_bytes);
+    let permit =
+        guard.limits.admit(&who, &request.model, estimate, arrival.start_ms).map_err(|limit| {
+            guard.metrics.limited.get(&format!("{} {}", limit.scope, limit.what)).inc();
+            Refusal::from(limit)
+        })?;
+    let user_agent = outgoing.headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok());
+    let user_agent = user_agent.map(|text| text.chars().take(USER_AGENT_BYTES_MAX).collect());
+    headers::of_request(&mut outgoing.headers);
+
+    if request.api == Api::Models && request.model.is_empty() && guard.upstreams.len() > 1 {
+        permit.settle(Cost::default());
+        return models::merged(guard, &outgoing).await;
+    }
+    guard.metrics.added.observe(arrival.start.elapsed());
+    let upstream = guard.upstreams.choose(&outgoing.model)?;
+    let answered = guard.upstreams.send(upstream, &outgoing).await.inspect_err(|error| {
+        guard.metrics.upstream_errors.get(relay::error_code(*error)).inc();
+    })?;
+    let (mut head, body) = answered.into_parts();
+    headers::of_answer(&mut head.headers);
+    declare(&actions, &mut head.headers);
+    let open = Open {
+        guard: Arc::clone(guard),
+        id: arrival.id().to_owned(),
+        start: arrival.start,
+        start_ms: arrival.start_ms,
+        who,
+        user_agent,
+        request,
+        prompt_bytes,
+        permit,
+        status: head.status.as_u16(),
+        stream: is_event_stream(&head.headers),
+        first_byte: None,
+    };
+    let is_readable = head.status.is_success() && !headers::is_packed(&head.headers);
+    Ok(Response::from_parts(head, ProxyBody::relay(Relay::new(body, is_readable, open))))
+}
+
+/// What is reserved until the real cost is known.
+fn estimate(request: &RequestView, prompt_bytes: u64) -> Cost {
+    if request.api == Api::Models {
+        return Cost::default();
+    }
+    let limit = ["max_completion_tokens", "max_tokens", "max_output_tokens"]
+        .iter()
+        .find_map(|name| request.params.get(*name)?.as_u64());
+    let completion_tokens = match request.api {
+        Api::Embeddings => 0,
+        _ => limit.unwrap_or(TOKENS_DEFAULT),
+    };
+    Cost { prompt_tokens: prompt_bytes / BYTES_PER_TOKEN, completion_tokens }
+}
+
+/// What was done to an answer is said in its headers.
+fn declare(actions: &Actions, headers: &mut HeaderMap) {
+    for (measure, decision) in &actions.declared {
+        let measure = serde_json::to_value(measure).ok();
+        let measure = measure.as_ref().and_then(|name| name.as_str()).unwrap_or("other");
+        if let Ok(value) = HeaderValue::try_from(format!("{measure}; decision={decision}")) {
+            headers.append("stillwatch-policy", value);
+        }
+    }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|value| {
+        value
+            .as_bytes()
+            .get(..17)
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(b"text/event-stream"))
+    })
+}

@@ -1,9 +1,32 @@
 //! The models behind the guard: choice by weight, pooled connections, patience, breakers.
+//!
+//! Where requests may go comes from the configuration alone: a client chooses a model, never an
+//! address, and a redirect is an answer like any other. A request is sent once. It goes to another
+//! connection or another upstream only while not a byte of it has left; what was sent and not
+//! answered is an error, because sampling twice costs twice and may act twice.
+//!
+//! What is forwarded, and which headers survive, is the business of [`crate::proxy`].
 
-use crate::{GuardError, Secrets};
+mod body;
+mod breaker;
+mod connection;
+mod pool;
+mod target;
+mod tls;
+
+pub use body::UpstreamBody;
+
+use crate::{GuardError, Secrets, request::Api};
+use breaker::Breaker;
 use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header, uri::PathAndQuery};
+use http_body_util::Full;
+use pool::Pool;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use target::Target;
 
 /// One upstream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,6 +43,9 @@ pub struct UpstreamConfig {
     /// Environment variable with its key, sent in place of virtual keys.
     #[serde(default)]
     pub key_env: Option<String>,
+    /// PEM file of certificate authorities to trust in place of the public ones.
+    #[serde(default)]
+    pub ca_file: Option<std::path::PathBuf>,
     /// Patience for a connection, milliseconds.
     #[serde(default = "connect_timeout_ms")]
     pub connect_timeout_ms: u64,
@@ -29,6 +55,19 @@ pub struct UpstreamConfig {
     /// Patience between two bytes of an answer, milliseconds.
     #[serde(default = "idle_timeout_ms")]
     pub idle_timeout_ms: u64,
+    /// How long an unused connection is kept, milliseconds: less than the upstream keeps it
+    /// (uvicorn, under vLLM, closes after 5 seconds).
+    #[serde(default = "keep_alive_ms")]
+    pub keep_alive_ms: u64,
+    /// Unused connections that are kept at most.
+    #[serde(default = "keep_alive_max")]
+    pub keep_alive_max: usize,
+    /// Failures in a row (no connection, silence, broken answers) after which it is left alone.
+    #[serde(default = "breaker_failures")]
+    pub breaker_failures: u32,
+    /// How long it is left alone before one request tries it again, milliseconds.
+    #[serde(default = "breaker_open_ms")]
+    pub breaker_open_ms: u64,
 }
 
 fn one() -> u32 {
@@ -47,11 +86,50 @@ fn idle_timeout_ms() -> u64 {
     120_000
 }
 
+fn keep_alive_ms() -> u64 {
+    4_000
+}
+
+fn keep_alive_max() -> usize {
+    256
+}
+
+fn breaker_failures() -> u32 {
+    5
+}
+
+fn breaker_open_ms() -> u64 {
+    10_000
+}
+
+impl UpstreamConfig {
+    /// One at this address with everything else as by default.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            weight: one(),
+            models: Vec::new(),
+            key_env: None,
+            ca_file: None,
+            connect_timeout_ms: connect_timeout_ms(),
+            first_byte_timeout_ms: first_byte_timeout_ms(),
+            idle_timeout_ms: idle_timeout_ms(),
+            keep_alive_ms: keep_alive_ms(),
+            keep_alive_max: keep_alive_max(),
+            breaker_failures: breaker_failures(),
+            breaker_open_ms: breaker_open_ms(),
+        }
+    }
+}
+
 /// Why no answer came.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpstreamError {
-    /// No upstream has that model, or all are out of order.
+    /// No upstream has that model.
+    #[error("no upstream has this model")]
+    NoSuchModel,
+    /// All that have the model are out of order.
     #[error("no upstream takes this request now")]
     Unavailable,
     /// It can't be reached.
@@ -68,12 +146,14 @@ pub enum UpstreamError {
 /// What goes upstream.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
+    /// The end point.
+    pub api: Api,
     /// Method.
-    pub method: http::Method,
-    /// Path and query.
-    pub path: String,
+    pub method: Method,
+    /// Path (from a fixed table) and query.
+    pub path: PathAndQuery,
     /// Headers, hop-by-hop ones taken out.
-    pub headers: http::HeaderMap,
+    pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
     /// Model, for the choice of upstream.
@@ -85,26 +165,301 @@ pub struct Outgoing {
     pub may_retry: bool,
 }
 
+/// One upstream at work.
+#[derive(Debug)]
+struct Upstream {
+    target: Target,
+    weight: u64,
+    models: Vec<String>,
+    key: Option<Key>,
+    first_byte_timeout: Duration,
+    idle_timeout: Duration,
+    pool: std::sync::Arc<Pool>,
+    breaker: Breaker,
+}
+
+/// An upstream's own key as the values of headers.
+struct Key {
+    bearer: HeaderValue,
+    plain: HeaderValue,
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key([key])")
+    }
+}
+
 /// All of them.
 #[derive(Debug)]
 pub struct Upstreams {
-    _configs: Vec<UpstreamConfig>,
+    all: Vec<Upstream>,
+    turn: AtomicU64,
 }
+
+/// An odd number near 2^64/φ: multiples of it, taken modulo 2^64, spread evenly, so that upstreams
+/// take turns by weight without runs of one and without a random source.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Upstreams {
     /// From the configuration.
     ///
     /// # Errors
-    /// A URL that isn't one, a key's variable that isn't set.
-    pub fn new(configs: &[UpstreamConfig], _secrets: &Secrets) -> Result<Self, GuardError> {
-        Ok(Self { _configs: configs.to_vec() })
+    /// A URL that isn't one, a key's variable that isn't set, a file of authorities that can't be
+    /// read.
+    pub fn new(configs: &[UpstreamConfig], secrets: &Secrets) -> Result<Self, GuardError> {
+        let all = configs
+            .iter()
+            .enumerate()
+            .map(|(i, config)| Upstream::new(i, config, secrets))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { all, turn: AtomicU64::new(0) })
     }
 
-    /// Index of an upstream for this model, by weight among those in order.
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Index of an upstream for this model, by weight among those in order. An upstream that was
+    /// left alone for its time is chosen once, as a probe.
     ///
     /// # Errors
-    /// [`UpstreamError::Unavailable`].
-    pub fn choose(&self, _model: &str) -> Result<usize, UpstreamError> {
-        Err(UpstreamError::Unavailable)
+    /// [`UpstreamError::NoSuchModel`], [`UpstreamError::Unavailable`].
+    pub fn choose(&self, model: &str) -> Result<usize, UpstreamError> {
+        self.choose_but(model, 0)
+    }
+
+    /// As [`Self::choose`], leaving out those whose bit is set in `tried`.
+    fn choose_but(&self, model: &str, tried: u64) -> Result<usize, UpstreamError> {
+        let now = tokio::time::Instant::now();
+        let mut any_has_it = false;
+        let mut total = 0;
+        let mut probe = None;
+        for (i, upstream) in self.all.iter().enumerate() {
+            if !upstream.has(model) {
+                continue;
+            }
+            any_has_it = true;
+            if is_tried(tried, i) {
+                continue;
+            }
+            if upstream.breaker.is_closed() {
+                total += upstream.weight;
+            } else if probe.is_none() && upstream.breaker.is_due(now) {
+                probe = Some(i);
+            }
+        }
+        if !any_has_it {
+            return Err(UpstreamError::NoSuchModel);
+        }
+        if let Some(i) = probe
+            && let Some(upstream) = self.all.get(i)
+            && upstream.breaker.take_probe(now)
+        {
+            return Ok(i);
+        }
+        if total == 0 {
+            return Err(UpstreamError::Unavailable);
+        }
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed).wrapping_mul(SPREAD);
+        // Scaled into 0..total: the high half of the product.
+        let mut ticket = u64::try_from((u128::from(turn) * u128::from(total)) >> 64).unwrap_or(0);
+        let mut last = None;
+        for (i, upstream) in self.all.iter().enumerate() {
+            if is_tried(tried, i) || !upstream.has(model) || !upstream.breaker.is_closed() {
+                continue;
+            }
+            if ticket < upstream.weight {
+                return Ok(i);
+            }
+            ticket -= upstream.weight;
+            last = Some(i);
+        }
+        // A breaker opened between the two passes.
+        last.ok_or(UpstreamError::Unavailable)
+    }
+
+    /// Sends a request and waits for the head of the answer.
+    ///
+    /// # Errors
+    /// [`UpstreamError`]; any status that the upstream gives is an answer, no error.
+    pub async fn send(
+        &self,
+        index: usize,
+        outgoing: &Outgoing,
+    ) -> Result<Response<UpstreamBody>, UpstreamError> {
+        let mut index = index;
+        let mut tried = 0;
+        loop {
+            let upstream = self.all.get(index).ok_or(UpstreamError::Unavailable)?;
+            match upstream.send(outgoing).await {
+                Err(UpstreamError::Connect) if outgoing.may_retry => {
+                    tried |= bit(index);
+                    index = self
+                        .choose_but(&outgoing.model, tried)
+                        .map_err(|_| UpstreamError::Connect)?;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// The models that the configuration names for an upstream; empty: all that it has.
+    pub(crate) fn models(&self, index: usize) -> &[String] {
+        self.all.get(index).map_or(&[], |upstream| &upstream.models)
+    }
+
+    /// For each upstream its URL (without key) and whether it is in order now.
+    pub fn health(&self) -> Vec<(String, bool)> {
+        self.all.iter().map(|u| (u.target.to_string(), u.breaker.is_closed())).collect()
+    }
+}
+
+/// More than 64 upstreams: those behind are tried once more at worst, never without end, because
+/// each failure also counts for their breakers.
+fn bit(index: usize) -> u64 {
+    1 << (index % 64)
+}
+
+fn is_tried(tried: u64, index: usize) -> bool {
+    tried & bit(index) != 0
+}
+
+impl Upstream {
+    fn new(index: usize, config: &UpstreamConfig, secrets: &Secrets) -> Result<Self, GuardError> {
+        let wrong = |problem: String| GuardError::setting(format!("upstream[{index}]{problem}"));
+        let target =
+            Target::parse(&config.url).map_err(|problem| wrong(format!(".url: {problem}")))?;
+        if config.weight == 0 {
+            return Err(wrong(
+                ".weight: expected at least 1; leave the upstream out instead".into(),
+            ));
+        }
+        let key = match &config.key_env {
+            None => None,
+            Some(name) => {
+                let secret = secrets
+                    .get(name)
+                    .ok_or_else(|| wrong(format!(".key_env: {name} isn't set")))?;
+                Some(Key::new(secret.expose()).ok_or_else(|| {
+                    wrong(format!(".key_env: the value of {name} can't stand in a header"))
+                })?)
+            }
+        };
+        let tls = target
+            .is_tls()
+            .then(|| tls::client_config(config.ca_file.as_deref()))
+            .transpose()
+            .map_err(|problem| wrong(format!(".ca_file: {problem}")))?;
+        let pool = Pool::new(
+            target.clone(),
+            tls,
+            Duration::from_millis(config.connect_timeout_ms),
+            Duration::from_millis(config.keep_alive_ms),
+            config.keep_alive_max,
+        );
+        Ok(Self {
+            target,
+            weight: u64::from(config.weight),
+            models: config.models.clone(),
+            key,
+            first_byte_timeout: Duration::from_millis(config.first_byte_timeout_ms),
+            idle_timeout: Duration::from_millis(config.idle_timeout_ms),
+            pool: std::sync::Arc::new(pool),
+            breaker: Breaker::new(
+                config.breaker_failures,
+                Duration::from_millis(config.breaker_open_ms),
+            ),
+        })
+    }
+
+    fn has(&self, model: &str) -> bool {
+        self.models.is_empty() || model.is_empty() || self.models.iter().any(|m| m == model)
+    }
+
+    async fn send(&self, outgoing: &Outgoing) -> Result<Response<UpstreamBody>, UpstreamError> {
+        let result = self.try_send(outgoing).await;
+        match &result {
+            Ok(_) => self.breaker.succeeded(),
+            Err(_) => self.breaker.failed(tokio::time::Instant::now()),
+        }
+        result
+    }
+
+    async fn try_send(&self, outgoing: &Outgoing) -> Result<Response<UpstreamBody>, UpstreamError> {
+        let mut request = self.request(outgoing);
+        // Pooled connections that turn out closed before a byte was sent are passed over; their
+        // number is bounded by the pool's.
+        while let Some(mut link) = self.pool.take() {
+            match link.send(request, self.first_byte_timeout).await {
+                Ok(head) => return Ok(self.answer(head, link)),
+                Err((_, Some(unsent))) => request = *unsent,
+                Err((error, None)) => return Err(error),
+            }
+        }
+        let mut link = self.pool.connect().await?;
+        match link.send(request, self.first_byte_timeout).await {
+            Ok(head) => Ok(self.answer(head, link)),
+            Err((error, _)) => Err(error),
+        }
+    }
+
+    fn answer(
+        &self,
+        head: Response<hyper::body::Incoming>,
+        link: connection::Link,
+    ) -> Response<UpstreamBody> {
+        head.map(|incoming| {
+            UpstreamBody::new(incoming, link, std::sync::Arc::clone(&self.pool), self.idle_timeout)
+        })
+    }
+
+    fn request(&self, outgoing: &Outgoing) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(outgoing.body.clone()));
+        *request.method_mut() = outgoing.method.clone();
+        *request.uri_mut() = self.target.uri(&outgoing.path);
+        let mut headers = outgoing.headers.clone();
+        headers.insert(header::HOST, self.target.host_header());
+        if outgoing.replace_key {
+            self.replace_key(outgoing.api, &mut headers);
+        }
+        *request.headers_mut() = headers;
+        request
+    }
+
+    /// A virtual key never leaves; the upstream's own stands where the client put its key, except
+    /// where the upstream is known to look elsewhere.
+    fn replace_key(&self, api: Api, headers: &mut HeaderMap) {
+        let had_plain = headers.remove(X_API_KEY).is_some();
+        let had_bearer = headers.remove(header::AUTHORIZATION).is_some();
+        let Some(key) = &self.key else { return };
+        let in_plain = if self.target.is_anthropic() {
+            matches!(api, Api::Messages | Api::Models)
+        } else {
+            had_plain || (!had_bearer && api == Api::Messages)
+        };
+        if in_plain {
+            headers.insert(X_API_KEY, key.plain.clone());
+        } else {
+            headers.insert(header::AUTHORIZATION, key.bearer.clone());
+        }
+    }
+}
+
+const X_API_KEY: &str = "x-api-key";
+
+impl Key {
+    fn new(key: &str) -> Option<Self> {
+        let mut bearer = HeaderValue::try_from(format!("Bearer {key}")).ok()?;
+        let mut plain = HeaderValue::try_from(key).ok()?;
+        bearer.set_sensitive(true);
+        plain.set_sensitive(true);
+        Some(Self { bearer, plain })
     }
 }
