@@ -35,6 +35,8 @@ pub struct Observation<'a> {
     pub stream: bool,
     /// Whether tools were offered.
     pub tools: bool,
+    /// Whether it failed: an error status, a refusal, an empty answer. False where unknown.
+    pub failed: bool,
     /// Address of the client, as text; empty where unknown.
     pub ip: &'a str,
     /// What the client says that it is; empty where unknown.

@@ -13,6 +13,9 @@ pub struct Reason {
     pub value: f64,
     /// What is usual in the account's stratum.
     pub baseline: f64,
+    /// Who shows the same without harvesting: what to rule out before acting.
+    #[serde(default)]
+    pub innocent: String,
 }
 
 /// What is known of one account. A score with reasons, no p-value.
@@ -24,7 +27,8 @@ pub struct AccountRisk {
     pub n: u64,
     /// From 0 (nothing) to 1; ranks accounts, means no probability.
     pub score: f64,
-    /// Whether the rules, all of them together, flag it.
+    /// Whether the rules, all of them together, flag it: it belongs to a flagged campaign. No
+    /// account is flagged for what it does alone.
     pub flagged: bool,
     /// The campaign it belongs to, where it belongs to one.
     pub campaign: Option<String>,
@@ -43,9 +47,18 @@ pub struct Campaign {
     pub score: f64,
     /// Whether the rules flag it.
     pub flagged: bool,
+    /// Independent families of evidence that connect the members, of `text`, `infrastructure`,
+    /// `synchrony`, `sharding`, `replay`. Blocking needs three, and a human.
+    #[serde(default)]
+    pub families: Vec<String>,
     /// What connects the members, the weightiest first.
     pub reasons: Vec<Reason>,
-    /// Pairs of members (indices into `accounts`) with the families of evidence between them.
+    /// Hashes of the text that the members share (openings, shingles), keyed; for keyed sharing
+    /// of indicators and for template quarantine.
+    #[serde(default)]
+    pub indicators: Vec<u32>,
+    /// Pairs of members (indices into `accounts`) with the families of evidence between them; the
+    /// strongest few of each member.
     pub edges: Vec<(u32, u32, Vec<String>)>,
 }
 
