@@ -72,7 +72,7 @@ impl Guard {
         let store = Store::open(&config.store, &config.data, secrets).await?;
         let keys = Keys::open(store.clone(), secrets).await?;
         let limits = Limits::open(&config.limits, store.clone()).await?;
-        let policies = Policies::open(&config.policy, store.clone()).await?;
+        let policies = Policies::open(&config.policy, store.clone(), &metrics).await?;
         let exposure = Capture::open(&config.exposure, &config.data).await?;
         let detector = Detector::start(&config.live, store.clone()).await?;
         let proxy = ProxyState::new(&config.listen)?;

@@ -79,6 +79,8 @@ pub struct Metrics {
     pub limited: ByName<Counter>,
     /// Decisions made, by measure.
     pub decisions: ByName<Counter>,
+    /// Requests that policies touched, by measure and mode (`strip_reasoning dry run`).
+    pub policy_hits: ByName<Counter>,
     /// Keys that weren't accepted, by kind (`missing`, `unknown`, `too_many_guesses`, `admin`).
     pub key_failures: ByName<Counter>,
     /// Resident memory, bytes; read when it is asked for.
@@ -121,6 +123,7 @@ impl Metrics {
             queue_dropped: ByName::new("queue"),
             limited: ByName::new("limit"),
             decisions: ByName::new("measure"),
+            policy_hits: ByName::new("policy"),
             key_failures: ByName::new("kind"),
             resident: Gauge::default(),
             health: Health::default(),
@@ -161,6 +164,8 @@ impl Metrics {
         r.register("queue_dropped", "Entries that full queues dropped", self.queue_dropped.clone());
         r.register("limited", "Requests refused by limits", self.limited.clone());
         r.register("decisions", "Decisions made", self.decisions.clone());
+        let help = "Requests that policies touched, or would have";
+        r.register("policy_hits", help, self.policy_hits.clone());
         r.register("key_failures", "Keys that were not accepted", self.key_failures.clone());
         let help = "Resident memory";
         r.register_with_unit("resident", help, Unit::Bytes, self.resident.clone());

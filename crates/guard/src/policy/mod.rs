@@ -2,56 +2,27 @@
 //!
 //! Each is a policy with a dry run, a time limit, a reason code, an appeal's name and a budget
 //! of innocent hits. Nothing alters a final answer silently: what is altered is declared in a
-//! header and in the terms.
+//! header and in the terms. What was measured comes from `traffic`; [`engine`] makes decisions of
+//! it, [`Policies`] keeps them and answers for each request what is done, [`alter`] does it to an
+//! answer, [`public`] tells the account and takes its appeal. Limits are enforced elsewhere.
 
-use crate::{GuardError, Identity, request::RequestView, store::Store};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+pub mod alter;
+mod book;
+mod config;
+pub mod decision;
+pub mod engine;
+mod measure;
+pub mod public;
+mod service;
+mod snapshot;
+mod subjects;
+mod template;
 
-/// A countermeasure, the least harmful first.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Measure {
-    /// Log only.
-    Shadow,
-    /// Hidden reasoning and log-probabilities are taken out of answers.
-    StripReasoning,
-    /// The cluster's accounts share one budget.
-    SharedBudget,
-    /// The account is asked to verify itself; until then 403 with where to do so.
-    Verification,
-    /// New models aren't served.
-    HoldNewModels,
-    /// A higher rate of exposure.
-    Exposure,
-    /// A smaller model answers, declared.
-    Downgrade,
-    /// Reasoning traces are rewritten (opt-in), declared.
-    RewriteTraces,
-    /// Requests made from the campaign's templates are refused.
-    TemplateQuarantine,
-    /// Everything is refused; only a human sets it.
-    Suspension,
-}
-
-/// One policy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PolicyConfig {
-    /// Name, unique.
-    pub name: String,
-    /// What is done.
-    pub measure: Measure,
-    /// Whether it only says whom it would hit.
-    #[serde(default = "yes")]
-    pub dry_run: bool,
-}
-
-fn yes() -> bool {
-    true
-}
+pub use book::Book;
+pub use config::{BLOCKING_FAMILIES_MIN, BudgetConfig, EXPIRES_HOURS_MAX, PolicyConfig};
+pub use decision::{Decision, DecisionState};
+pub use measure::Measure;
+pub use service::Policies;
 
 /// What is done to one request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,12 +31,16 @@ pub struct Actions {
     pub refusal: Option<Refusal>,
     /// Reasoning and log-probabilities are taken out.
     pub strip_reasoning: bool,
+    /// Reasoning is shortened and log-probabilities are taken out.
+    pub shorten_reasoning: bool,
     /// Another model answers.
     pub downgrade_to: Option<String>,
     /// The rate of exposure is multiplied by this.
     pub exposure_factor: Option<u32>,
     /// Declared in `stillwatch-policy` headers: name of the measure and the decision.
     pub declared: Vec<(Measure, String)>,
+    /// Only noted (shadow and dry runs), told to nobody but the operator.
+    pub noted: Vec<(Measure, String)>,
 }
 
 /// Why a request is refused, and how to contest it.
@@ -79,25 +54,4 @@ pub struct Refusal {
     pub message: String,
     /// The decision, to be looked up and contested.
     pub decision: String,
-}
-
-/// The policies and the decisions in force.
-#[derive(Debug)]
-pub struct Policies {
-    _store: Store,
-}
-
-impl Policies {
-    /// Loads the decisions in force.
-    ///
-    /// # Errors
-    /// The store fails, or a policy can't be.
-    pub async fn open(_configs: &[PolicyConfig], store: Store) -> Result<Self, GuardError> {
-        Ok(Self { _store: store })
-    }
-
-    /// What is done to this request. Asks no database.
-    pub fn decide(&self, _who: &Identity, _request: &RequestView, _now_ms: i64) -> Actions {
-        Actions::default()
-    }
 }
