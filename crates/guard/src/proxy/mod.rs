@@ -186,6 +186,8 @@ fn view(api: Api, model: String, bytes: &Bytes) -> Result<RequestView, Refusal> 
             messages: Vec::new(),
             params: serde_json::Map::new(),
             has_other_parts: false,
+            n_prompts: 1,
+            prompt_token_ids: 0,
         });
     }
     Ok(RequestView::parse(api, bytes)?)
