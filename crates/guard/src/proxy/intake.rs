@@ -35,12 +35,6 @@ impl Budget {
         Self { used: AtomicUsize::new(0), max }
     }
 
-    /// Bytes held now.
-    #[cfg(test)]
-    pub(super) fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
-    }
-
     fn take(&self, n: usize) -> bool {
         let before = self.used.fetch_add(n, Ordering::Relaxed);
         if before.saturating_add(n) > self.max {

@@ -32,7 +32,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
-use relay::{BYTES_PER_TOKEN, Open, Relay};
+use relay::{Open, Relay};
 use route::Route;
 use serde_json::json;
 use state::Arrival;
@@ -178,19 +178,11 @@ async fn take_body<'a>(
 }
 
 fn view(api: Api, model: String, bytes: &Bytes) -> Result<RequestView, Refusal> {
+    let mut view = RequestView::parse(api, bytes)?;
     if api == Api::Models {
-        return Ok(RequestView {
-            api,
-            model,
-            stream: false,
-            messages: Vec::new(),
-            params: serde_json::Map::new(),
-            has_other_parts: false,
-            n_prompts: 1,
-            prompt_token_ids: 0,
-        });
+        view.model = model;
     }
-    Ok(RequestView::parse(api, bytes)?)
+    Ok(view)
 }
 
 async fn forward(
@@ -204,8 +196,7 @@ async fn forward(
     if let Some(refusal) = actions.refusal {
         return Err(refusal.into());
     }
-    let prompt_bytes = outgoing.body.len() as u64;
-    let estimate = estimate(&request, prompt_bytes);
+    let estimate = request.estimate(TOKENS_DEFAULT);
     let permit =
         guard.limits.admit(&who, &request.model, estimate, arrival.start_ms).map_err(|limit| {
             guard.metrics.limited.get(&format!("{} {}", limit.scope, limit.what)).inc();
@@ -235,7 +226,7 @@ async fn forward(
         who,
         user_agent,
         request,
-        prompt_bytes,
+        prompt_tokens: estimate.prompt_tokens,
         permit,
         status: head.status.as_u16(),
         stream: is_event_stream(&head.headers),
@@ -243,21 +234,6 @@ async fn forward(
     };
     let is_readable = head.status.is_success() && !headers::is_packed(&head.headers);
     Ok(Response::from_parts(head, ProxyBody::relay(Relay::new(body, is_readable, open))))
-}
-
-/// What is reserved until the real cost is known.
-fn estimate(request: &RequestView, prompt_bytes: u64) -> Cost {
-    if request.api == Api::Models {
-        return Cost::default();
-    }
-    let limit = ["max_completion_tokens", "max_tokens", "max_output_tokens"]
-        .iter()
-        .find_map(|name| request.params.get(*name)?.as_u64());
-    let completion_tokens = match request.api {
-        Api::Embeddings => 0,
-        _ => limit.unwrap_or(TOKENS_DEFAULT),
-    };
-    Cost { prompt_tokens: prompt_bytes / BYTES_PER_TOKEN, completion_tokens }
 }
 
 /// What was done to an answer is said in its headers.

@@ -4,7 +4,7 @@ use crate::{
     Guard, Identity,
     limits::{Cost, Permit},
     observe::Ended,
-    request::{Api, RequestView},
+    request::{Api, BYTES_PER_TOKEN, RequestView},
     response::{Answer, Reader},
     upstream::{UpstreamBody, UpstreamError},
 };
@@ -15,10 +15,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use stillwatch_evidence::{Client, Exchange, Response, Usage};
-
-/// About how many bytes make a token, where nobody counted: English text with the common
-/// vocabularies (OpenAI's own rule of thumb).
-pub(super) const BYTES_PER_TOKEN: u64 = 4;
 
 /// An answer passing through: every frame goes on as it came, read along on the way.
 #[derive(Debug)]
@@ -38,7 +34,7 @@ pub(super) struct Open {
     pub(super) who: Identity,
     pub(super) user_agent: Option<String>,
     pub(super) request: RequestView,
-    pub(super) prompt_bytes: u64,
+    pub(super) prompt_tokens: u64,
     pub(super) permit: Permit,
     pub(super) status: u16,
     pub(super) stream: bool,
@@ -86,7 +82,7 @@ impl Open {
         match answer.cost {
             Some(cost) => cost,
             None if self.is_success() && self.request.api != Api::Models => Cost {
-                prompt_tokens: self.prompt_bytes / BYTES_PER_TOKEN,
+                prompt_tokens: self.prompt_tokens,
                 completion_tokens: answer.text.len() as u64 / BYTES_PER_TOKEN,
             },
             None => Cost::default(),

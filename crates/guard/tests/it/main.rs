@@ -1,6 +1,8 @@
 //! Tests of the room through its public interface.
 
+mod gateway;
 mod postgres;
+mod proxy;
 mod request;
-mod store;
 mod response;
+mod store;
