@@ -9,6 +9,7 @@ use crate::{
     observe::{Metrics, Observer},
     policy::Policies,
     proxy::ProxyState,
+    sharing::SharedKey,
     store::Store,
     upstream::Upstreams,
 };
@@ -74,7 +75,15 @@ impl Guard {
         let limits = Limits::open(&config.limits, store.clone()).await?;
         let policies = Policies::open(&config.policy, store.clone(), &metrics).await?;
         let exposure = Capture::open(&config.exposure, &config.data).await?;
-        let detector = Detector::start(&config.live, store.clone()).await?;
+        let shared_key = SharedKey::of(&config.sharing, secrets)?;
+        let detector = Detector::start(
+            &config.live,
+            store.clone(),
+            Arc::clone(&clock),
+            &metrics,
+            shared_key.as_ref().map(SharedKey::traffic_key),
+        )
+        .await?;
         let proxy = ProxyState::new(&config.listen)?;
         let upstreams = Upstreams::new(&config.upstream, secrets)?;
         Ok(Arc::new(Self {

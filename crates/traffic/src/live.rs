@@ -71,6 +71,11 @@ impl Live {
         self.accounts.contains_key(account)
     }
 
+    /// The sketch of an account in memory.
+    pub fn sketch(&self, account: &str) -> Option<&AccountSketch> {
+        self.accounts.get(account).map(|held| &held.sketch)
+    }
+
     /// Takes back an account from the store, merged with what is known of it already.
     ///
     /// # Errors

@@ -1,5 +1,9 @@
 //! Indicators that providers exchange without exchanging prompts: salted hashes of templates.
 
+mod key;
+
+pub use key::SharedKey;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -74,7 +74,7 @@ impl Responses {
         }
         empty_logprobs(text, top, edits);
         for part in [value_of(top, "part"), value_of(top, "item")].into_iter().flatten() {
-            self.empty_nested_logprobs(text, part, edits);
+            empty_nested_logprobs(text, part, edits);
         }
         let (Some(span), Some(index)) = (index_span, index) else { return false };
         match self.removed.binary_search(&index) {
@@ -99,23 +99,11 @@ impl Responses {
                 shorten_item(text, &item, edits);
             }
             if !reasons {
-                self.empty_nested_logprobs(text, span, edits);
+                empty_nested_logprobs(text, span, edits);
             }
         }
         if parts.iter().any(|part| part.2) {
             edits.remove(&parts);
-        }
-    }
-
-    /// Empties log-probabilities of a part, or of the parts of an item.
-    fn empty_nested_logprobs(&self, text: &[u8], span: Range<usize>, edits: &mut Edits) {
-        let Some(found) = members(text, span) else { return };
-        empty_logprobs(text, &found, edits);
-        let parts = value_of(&found, "content").and_then(|value| elements(text, value));
-        for part in parts.unwrap_or_default() {
-            if let Some(part) = members(text, part) {
-                empty_logprobs(text, &part, edits);
-            }
         }
     }
 
@@ -186,5 +174,17 @@ fn shorten_item(text: &[u8], item: &[Member], edits: &mut Edits) {
         && !is_nothing(text, span.clone())
     {
         edits.replace(span, *b"null");
+    }
+}
+
+/// Empties log-probabilities of a part, or of the parts of an item.
+fn empty_nested_logprobs(text: &[u8], span: Range<usize>, edits: &mut Edits) {
+    let Some(found) = members(text, span) else { return };
+    empty_logprobs(text, &found, edits);
+    let parts = value_of(&found, "content").and_then(|value| elements(text, value));
+    for part in parts.unwrap_or_default() {
+        if let Some(part) = members(text, part) {
+            empty_logprobs(text, &part, edits);
+        }
     }
 }

@@ -69,7 +69,7 @@ mod tests {
             ("One. Two. Three. Four.", "One. Two. [shortened]"),
             ("3.14 is no end. Nor is v1.2! Ended", "3.14 is no end. Nor is v1.2! [shortened]"),
         ] {
-            assert_eq!(Shortener::whole(text), expected.replace("! [", "! [").as_str());
+            assert_eq!(Shortener::whole(text), expected);
         }
         let long = "x".repeat(400);
         assert_eq!(Shortener::whole(&long), format!("{}{SHORTENED_MARK}", "x".repeat(320)));
@@ -79,10 +79,10 @@ mod tests {
         #[test]
         fn pieces_do_not_matter(text in "[a-c. !?\n]{0,80}", cut in 0usize..80) {
             let whole = Shortener::whole(&text);
-            let cut = cut.min(text.len());
+            let (head, tail) = text.split_at(cut.min(text.len()));
             let mut shortener = Shortener::default();
-            let mut pieces = shortener.push(&text[..cut]);
-            pieces.push_str(&shortener.push(&text[cut..]));
+            let mut pieces = shortener.push(head);
+            pieces.push_str(&shortener.push(tail));
             prop_assert_eq!(whole, pieces);
         }
     }

@@ -98,7 +98,9 @@ pub(super) fn is_nothing(text: &[u8], span: Range<usize>) -> bool {
     let holds = |open: u8, close: u8| {
         value.first() == Some(&open)
             && value.last() == Some(&close)
-            && value.get(1..value.len() - 1).is_some_and(|inside| inside.iter().all(is_blank))
+            && value
+                .get(1..value.len() - 1)
+                .is_some_and(|inside| inside.iter().all(|byte| is_blank(*byte)))
     };
     value == b"null" || value == b"\"\"" || holds(b'[', b']') || holds(b'{', b'}')
 }
@@ -155,13 +157,13 @@ impl Edits {
     }
 }
 
-fn is_blank(byte: &u8) -> bool {
+fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
 fn blanks(text: &[u8], from: usize) -> usize {
     let rest = text.get(from..).unwrap_or_default();
-    from + rest.iter().take_while(|byte| is_blank(byte)).count()
+    from + rest.iter().take_while(|byte| is_blank(**byte)).count()
 }
 
 /// Past the opening bracket of `span` and the blanks behind it.

@@ -93,10 +93,9 @@ impl SseAlterer {
         while let Some(&byte) = self.event.get(self.scanned) {
             let next = self.event.get(self.scanned + 1);
             let len = match (byte, next) {
-                (b'\n', _) => 1,
                 (b'\r', Some(b'\n')) => 2,
                 (b'\r', None) if !is_last => return None,
-                (b'\r', _) => 1,
+                (b'\n' | b'\r', _) => 1,
                 _ => 0,
             };
             if len == 0 {
