@@ -71,6 +71,7 @@ impl Guard {
         let metrics = Arc::new(Metrics::new());
         let observer = Observer::start(&config.observe, &config.data, Arc::clone(&metrics))?;
         let store = Store::open(&config.store, &config.data, secrets).await?;
+        store.report_to(&metrics);
         let keys = Keys::open(store.clone(), secrets).await?;
         let limits = Limits::open(&config.limits, store.clone()).await?;
         let policies = Policies::open(&config.policy, store.clone(), &metrics).await?;

@@ -2,7 +2,6 @@
 //! what was removed stays for a while as a row marked deleted.
 
 use super::Store;
-use futures_util::TryStreamExt;
 use serde::Serialize;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
@@ -127,11 +126,12 @@ impl Store {
             let mut tx = self.begin().await?;
             let changed = Self::bump(&mut tx, "keys").await?;
             let n = sqlx::query(
-                "UPDATE accounts SET deleted = 1, note = '', changed = $2 \
+                "UPDATE accounts SET deleted = 1, note = '', changed = $2, created_ms = $3 \
                  WHERE name = $1 AND deleted = 0",
             )
             .bind(name)
             .bind(changed)
+            .bind(now_ms)
             .execute(&mut *tx)
             .await?
             .rows_affected();
@@ -150,6 +150,25 @@ impl Store {
                 .await?;
             tx.commit().await?;
             Ok(n == 1)
+        })
+        .await
+    }
+
+    /// Removes what is left of accounts that were removed before a time, and their keys.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub(crate) async fn purge_deleted(&self, before_ms: i64) -> Result<(), sqlx::Error> {
+        self.run(async {
+            let mut tx = self.begin().await?;
+            for sql in [
+                "DELETE FROM api_keys WHERE kind = 'virtual' AND revoked_ms < $1 AND account IN \
+                 (SELECT name FROM accounts WHERE deleted = 1 AND created_ms < $1)",
+                "DELETE FROM accounts WHERE deleted = 1 AND created_ms < $1",
+            ] {
+                sqlx::query(sql).bind(before_ms).execute(&mut *tx).await?;
+            }
+            tx.commit().await
         })
         .await
     }
@@ -194,21 +213,30 @@ impl Store {
         .await
     }
 
-    /// Gives every account changed after number `after` to `take`, row by row.
+    /// Accounts whose last change and name come after these two, in that order.
     ///
     /// # Errors
     /// The database fails.
     pub async fn accounts_changed(
         &self,
-        after: i64,
-        mut take: impl FnMut(AccountRow) + Send,
-    ) -> Result<(), sqlx::Error> {
-        let sql = format!("SELECT {COLUMNS} FROM accounts WHERE changed > $1");
-        let mut rows = sqlx::query(AssertSqlSafe(sql)).bind(after).fetch(self.pool());
-        while let Some(row) = rows.try_next().await? {
-            take(account(&row)?);
-        }
-        Ok(())
+        after: (i64, &str),
+        limit: i64,
+    ) -> Result<Vec<AccountRow>, sqlx::Error> {
+        self.run(async {
+            sqlx::query(AssertSqlSafe(format!(
+                "SELECT {COLUMNS} FROM accounts WHERE (changed, name) > ($1, $2) \
+                 ORDER BY changed, name LIMIT $3"
+            )))
+            .bind(after.0)
+            .bind(after.1)
+            .bind(limit)
+            .fetch_all(self.pool())
+            .await?
+            .iter()
+            .map(account)
+            .collect()
+        })
+        .await
     }
 
     /// The number of the last change of accounts, keys and plans.

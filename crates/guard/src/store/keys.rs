@@ -1,7 +1,6 @@
 //! Virtual and admin keys: hashes, never the keys.
 
 use super::{ROWS_PER_STATEMENT, Store, placeholders};
-use futures_util::TryStreamExt;
 use serde::Serialize;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
@@ -71,11 +70,22 @@ fn key(row: &AnyRow) -> Result<KeyRow, sqlx::Error> {
     })
 }
 
+/// Setting that says that a virtual key was once made: it outlives the key.
+pub(crate) const VIRTUAL_ONLY: &str = "keys.virtual_only";
+
 async fn insert(
     tx: &mut Transaction<'static, Any>,
     rows: &[KeyRow],
     changed: i64,
 ) -> Result<(), sqlx::Error> {
+    if rows.iter().any(|row| row.kind == KeyKind::Virtual) {
+        sqlx::query(
+            "INSERT INTO settings (name, value) VALUES ($1, '1') ON CONFLICT (name) DO NOTHING",
+        )
+        .bind(VIRTUAL_ONLY)
+        .execute(&mut **tx)
+        .await?;
+    }
     for chunk in rows.chunks(ROWS_PER_STATEMENT) {
         let sql =
             format!("INSERT INTO api_keys ({COLUMNS}) VALUES {}", placeholders(chunk.len(), 10));
@@ -222,20 +232,29 @@ impl Store {
         .await
     }
 
-    /// Gives every key changed after number `after` to `take`, row by row.
+    /// Keys whose last change and name come after these two, in that order.
     ///
     /// # Errors
     /// The database fails.
     pub async fn keys_changed(
         &self,
-        after: i64,
-        mut take: impl FnMut(KeyRow) + Send,
-    ) -> Result<(), sqlx::Error> {
-        let sql = format!("SELECT {COLUMNS} FROM api_keys WHERE changed > $1");
-        let mut rows = sqlx::query(AssertSqlSafe(sql)).bind(after).fetch(self.pool());
-        while let Some(row) = rows.try_next().await? {
-            take(key(&row)?);
-        }
-        Ok(())
+        after: (i64, &str),
+        limit: i64,
+    ) -> Result<Vec<KeyRow>, sqlx::Error> {
+        self.run(async {
+            sqlx::query(AssertSqlSafe(format!(
+                "SELECT {COLUMNS} FROM api_keys WHERE (changed, id) > ($1, $2) \
+                 ORDER BY changed, id LIMIT $3"
+            )))
+            .bind(after.0)
+            .bind(after.1)
+            .bind(limit)
+            .fetch_all(self.pool())
+            .await?
+            .iter()
+            .map(key)
+            .collect()
+        })
+        .await
     }
 }

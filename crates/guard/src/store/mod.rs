@@ -23,10 +23,12 @@ pub use budgets::{BudgetKey, BudgetRow, BudgetTx, Scope};
 pub use decisions::{AppealRow, DecisionFilter, DecisionRow};
 pub use heads::{HeadRow, NodeRow};
 pub use indicators::IndicatorRow;
+pub(crate) use keys::VIRTUAL_ONLY;
 pub use keys::{KeyKind, KeyRow};
 pub use sketches::SketchRow;
 pub use texts::{DeletedRows, ExposedKind, PromptRow};
 
+use crate::observe::Metrics;
 use crate::{GuardError, Secrets};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,7 +37,7 @@ use sqlx::{Any, AnyPool, Transaction};
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -43,6 +45,9 @@ use std::time::Duration;
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a free connection is waited for.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
+/// What it means for requests that the database is away.
+const AWAY: &str = "the database is away: keys and limits are those in memory, changes and \
+                    decisions wait";
 /// Connections to PostgreSQL of one node.
 const POSTGRES_CONNECTIONS: u32 = 8;
 /// Connections to the SQLite file: one writes at a time anyway, each costs a thread and a cache.
@@ -73,6 +78,7 @@ pub enum Dialect {
 
 #[derive(Debug)]
 struct Shared {
+    metrics: OnceLock<Arc<Metrics>>,
     dialect: Dialect,
     degraded: AtomicBool,
     failures: AtomicU64,
@@ -138,6 +144,7 @@ impl Store {
             .connect(&url)
             .await?;
         let shared = Arc::new(Shared {
+            metrics: OnceLock::new(),
             dialect,
             degraded: AtomicBool::new(false),
             failures: AtomicU64::new(0),
@@ -169,6 +176,11 @@ impl Store {
         &self.shared.data
     }
 
+    /// The secret of the configuration under which keys are hashed.
+    pub(crate) fn secret(&self) -> Option<&stillwatch_evidence::Secret> {
+        self.shared.secret.as_ref()
+    }
+
     /// Whether the last use of the database failed because it is away: the guard then serves
     /// from memory.
     pub fn is_degraded(&self) -> bool {
@@ -178,6 +190,12 @@ impl Store {
     /// How often a use of the database has failed since the start.
     pub fn failures(&self) -> u64 {
         self.shared.failures.load(Ordering::Relaxed)
+    }
+
+    /// Tells the health of these metrics from now on when the database is away or back.
+    pub fn report_to(&self, metrics: &Arc<Metrics>) {
+        // Told before: the first one stays.
+        let _told = self.shared.metrics.set(Arc::clone(metrics));
     }
 
     /// Asks the database whether it is there, and notes the answer.
@@ -201,12 +219,18 @@ impl Store {
             Ok(_) => {
                 if self.shared.degraded.swap(false, Ordering::Relaxed) {
                     tracing::info!("the database is back");
+                    if let Some(metrics) = self.shared.metrics.get() {
+                        metrics.health.restore("store");
+                    }
                 }
             }
             Err(error) => {
                 self.shared.failures.fetch_add(1, Ordering::Relaxed);
                 if is_away(error) && !self.shared.degraded.swap(true, Ordering::Relaxed) {
                     tracing::warn!(%error, "the database is away, serving from memory");
+                    if let Some(metrics) = self.shared.metrics.get() {
+                        metrics.health.degrade("store", AWAY);
+                    }
                 }
             }
         }

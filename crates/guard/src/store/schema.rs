@@ -24,13 +24,13 @@ CREATE INDEX plans_changed ON plans (changed);
 CREATE TABLE accounts (
     name TEXT PRIMARY KEY, plan TEXT NOT NULL, note TEXT NOT NULL, created_ms BIGINT NOT NULL,
     disabled BIGINT NOT NULL, deleted BIGINT NOT NULL, changed BIGINT NOT NULL);
-CREATE INDEX accounts_changed ON accounts (changed);
+CREATE INDEX accounts_changed ON accounts (changed, name);
 CREATE TABLE api_keys (
     id TEXT PRIMARY KEY, kind TEXT NOT NULL, account TEXT NOT NULL, hash {blob} NOT NULL UNIQUE,
     prefix TEXT NOT NULL, label TEXT NOT NULL, created_ms BIGINT NOT NULL, expires_ms BIGINT,
     revoked_ms BIGINT, changed BIGINT NOT NULL);
 CREATE INDEX api_keys_account ON api_keys (account);
-CREATE INDEX api_keys_changed ON api_keys (changed);
+CREATE INDEX api_keys_changed ON api_keys (changed, id);
 
 CREATE TABLE budgets (
     scope TEXT NOT NULL, name TEXT NOT NULL, requests DOUBLE PRECISION, tokens DOUBLE PRECISION,

@@ -69,8 +69,7 @@ async fn exercise(store: &Store) {
     let before = store.keys_version().await.expect("a number");
     assert!(store.update_account("acme", Some("gold"), None, Some(true)).await.expect("changed"));
     assert!(!store.update_account("none", None, None, None).await.expect("no such account"));
-    let mut seen = Vec::new();
-    store.accounts_changed(before, |row| seen.push(row)).await.expect("read");
+    let seen = store.accounts_changed((before + 1, ""), 10).await.expect("read");
     assert_eq!(seen.len(), 1);
     assert!(seen[0].disabled && seen[0].plan == "gold");
     assert!(store.delete_account("acme", 3).await.expect("removed"));
