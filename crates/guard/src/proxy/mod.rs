@@ -156,6 +156,7 @@ fn identify(
         let kind = match &error {
             crate::keys::KeyError::Missing => "missing",
             crate::keys::KeyError::Unknown => "unknown",
+            crate::keys::KeyError::Disabled => "disabled",
             crate::keys::KeyError::TooManyGuesses { .. } => "too_many_guesses",
         };
         guard.metrics.key_failures.get(kind).inc();

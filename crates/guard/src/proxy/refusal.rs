@@ -137,6 +137,7 @@ impl From<KeyError> for Refusal {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_wrong_keys", message)
                     .retry_after(retry_after_ms)
             }
+            KeyError::Disabled => Self::new(StatusCode::FORBIDDEN, "account_disabled", message),
             _ => Self::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
                 .with_header(header::WWW_AUTHENTICATE, "Bearer"),
         }

@@ -38,12 +38,9 @@ async fn keys_pass_through_under_pseudonyms_until_the_first_is_made() {
     assert!(none.account.starts_with("ip-") && !none.account.contains("10.0.0.7"));
 
     // A pseudonym can be given a plan, or be disabled.
-    keys.create_account(
-        &NewAccount { plan: Some("gold".to_owned()), ..account(&a.account) },
-        0,
-    )
-    .await
-    .expect("made");
+    keys.create_account(&NewAccount { plan: Some("gold".to_owned()), ..account(&a.account) }, 0)
+        .await
+        .expect("made");
     assert_eq!(&*ask(&keys, "sk-upstream", 0).expect("let in").plan, "gold");
     keys.update_account(&a.account, None, None, Some(true)).await.expect("disabled");
     assert_eq!(ask(&keys, "sk-upstream", 0), Err(KeyError::Disabled));

@@ -1,6 +1,7 @@
 //! Tests of the room through its public interface.
 
 mod gateway;
+mod keys;
 mod postgres;
 mod proxy;
 mod request;
