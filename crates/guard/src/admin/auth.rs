@@ -9,7 +9,7 @@ use crate::Guard;
 use axum::{
     Extension,
     extract::{ConnectInfo, Request, State},
-    http::{Extensions, HeaderMap, StatusCode, header},
+    http::{Extensions, HeaderMap, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
@@ -122,7 +122,7 @@ pub(super) async fn require_session(
     let Some(session) = session else {
         return Redirect::to("/login").into_response();
     };
-    if request.method() != axum::http::Method::GET && is_cross_site(request.headers()) {
+    if request.method() != Method::GET && is_cross_site(request.headers()) {
         let why = "this form was sent from another site";
         return problem(StatusCode::FORBIDDEN, "cross_site", why);
     }

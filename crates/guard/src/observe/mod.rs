@@ -5,11 +5,13 @@
 
 mod health;
 mod histogram;
+mod history;
 mod labelled;
 mod metrics;
 
 pub use health::Health;
 pub use histogram::Durations;
+pub use history::{History, MINUTES_MAX, Totals};
 pub use labelled::{ByName, Rows};
 pub use metrics::{Metrics, api_name, resident_bytes};
 
@@ -64,6 +66,7 @@ pub struct Ended<'a> {
 #[derive(Debug)]
 pub struct Observer {
     metrics: Arc<Metrics>,
+    history: Arc<History>,
 }
 
 impl Observer {
@@ -76,7 +79,7 @@ impl Observer {
         _data: &Path,
         metrics: Arc<Metrics>,
     ) -> Result<Self, GuardError> {
-        Ok(Self { metrics })
+        Ok(Self { metrics, history: Arc::default() })
     }
 
     /// Takes an ended request; never waits.
@@ -87,6 +90,11 @@ impl Observer {
         }
     }
 
+    /// What the last day was like.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
     /// Whether exchanges are to be kept: prompts are stored only where that is configured.
     pub fn keeps_exchanges(&self) -> bool {
         false
@@ -94,7 +102,7 @@ impl Observer {
 
     /// Keeps an exchange, where that is configured; never waits.
     pub fn keep(&self, exchange: &Exchange) {
-        drop(exchange.id.len());
+        let _id = &exchange.id;
     }
 
     /// Waits until everything taken is written or sent.

@@ -3,9 +3,9 @@
 use super::{decisions, form, layout::Frame, show};
 use crate::store::{DecisionFilter, DecisionRow};
 use axum::{
-    extract::{Path, Query},
+    extract::{Path, Query, rejection::QueryRejection},
     http::StatusCode,
-    response::{IntoResponse as _, Response},
+    response::{Html, IntoResponse as _, Response},
 };
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -28,8 +28,11 @@ pub(super) struct Asked {
 }
 
 /// The list.
-pub(super) async fn list(frame: Frame, asked: Option<Query<Asked>>) -> Markup {
-    let Query(asked) = asked.unwrap_or_default();
+pub(super) async fn list(
+    frame: Frame,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Html<String> {
+    let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
     let analysis = frame.guard.detector.latest();
     let flagged_only = asked.flagged.is_some();
     let wanted = |account: &&AccountRisk| {

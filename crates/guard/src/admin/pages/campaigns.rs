@@ -4,7 +4,7 @@ use super::{accounts, form, graph, layout::Frame, show};
 use axum::{
     extract::Path,
     http::StatusCode,
-    response::{IntoResponse as _, Response},
+    response::{Html, IntoResponse as _, Response},
 };
 use maud::{Markup, html};
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use stillwatch_traffic::{AccountRisk, Campaign};
 const ROWS_MAX: usize = 200;
 
 /// The list.
-pub(super) async fn list(frame: Frame) -> Markup {
+pub(super) async fn list(frame: Frame) -> Html<String> {
     let analysis = frame.guard.detector.latest();
     frame.page("/campaigns", "Campaigns", &html! {
         h1 { "Campaigns" }

@@ -46,20 +46,26 @@ impl FromRequest<Arc<Guard>> for Checked {
 
 /// The answer to a form that doesn't come from a page of ours.
 pub(super) fn refused() -> Response {
-    let body = layout::bare("Form not taken", &html! {
-        h1 { "This form wasn’t taken" }
-        p { "It doesn’t come from a page of this session. Nothing was changed." }
-        p { a href="/" { "Go to the overview" } }
-    });
+    let body = layout::bare(
+        "Form not taken",
+        &html! {
+            h1 { "This form wasn’t taken" }
+            p { "It doesn’t come from a page of this session. Nothing was changed." }
+            p { a href="/" { "Go to the overview" } }
+        },
+    );
     (StatusCode::FORBIDDEN, body).into_response()
 }
 
 /// The page that says why something couldn't be done.
 pub(super) fn failed(status: StatusCode, why: &str) -> Response {
-    let body = layout::bare("Not done", &html! {
-        h1 { "That couldn’t be done" }
-        p { (why) }
-        p { a href="/" { "Go to the overview" } }
-    });
+    let body = layout::bare(
+        "Not done",
+        &html! {
+            h1 { "That couldn’t be done" }
+            p { (why) }
+            p { a href="/" { "Go to the overview" } }
+        },
+    );
     (status, body).into_response()
 }

@@ -140,8 +140,11 @@ pub(super) fn draw(campaign: &Campaign) -> Markup {
         .into_iter()
         .map(|(x, y)| (MARGIN + x * (WIDTH - 2.0 * MARGIN), 24.0 + y * (HEIGHT - 60.0)))
         .collect();
-    let families: BTreeSet<&str> =
-        drawn.edges.iter().flat_map(|(_, _, families)| families.iter().map(|f| f.as_str())).collect();
+    let families: BTreeSet<&str> = drawn
+        .edges
+        .iter()
+        .flat_map(|(_, _, families)| families.iter().map(|f| f.as_str()))
+        .collect();
     let label = format!("{} accounts with {} connections", drawn.nodes.len(), drawn.edges.len());
     html! {
         figure {
@@ -201,7 +204,9 @@ mod tests {
             accounts: (0..n).map(|at| format!("account-{at:05}")).collect(),
             score: 0.5,
             flagged: true,
+            families: Vec::new(),
             reasons: Vec::new(),
+            indicators: Vec::new(),
             edges: edges.iter().map(|(a, b)| (*a, *b, vec!["text".to_owned()])).collect(),
         }
     }
@@ -209,7 +214,9 @@ mod tests {
     #[test]
     fn any_campaign_is_drawn_within_its_bounds() {
         let star: Vec<(u32, u32)> = (1..200).map(|at| (0, at)).collect();
-        for (n, edges) in [(0, vec![]), (1, vec![]), (2, vec![(0, 1)]), (3, vec![(0, 9), (1, 1)]), (200, star)] {
+        for (n, edges) in
+            [(0, vec![]), (1, vec![]), (2, vec![(0, 1)]), (3, vec![(0, 9), (1, 1)]), (200, star)]
+        {
             let campaign = campaign(n, &edges);
             let drawn = draw(&campaign).into_string();
             assert!(!drawn.contains("NaN"), "{n}");

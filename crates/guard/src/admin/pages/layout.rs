@@ -9,6 +9,7 @@ use axum::{
     Extension,
     extract::FromRequestParts,
     http::{StatusCode, request::Parts},
+    response::Html,
 };
 use maud::{DOCTYPE, Markup, html};
 use std::sync::Arc;
@@ -52,9 +53,9 @@ impl Frame {
     }
 
     /// A page of the section at `path`.
-    pub(super) fn page(&self, path: &str, title: &str, content: &Markup) -> Markup {
+    pub(super) fn page(&self, path: &str, title: &str, content: &Markup) -> Html<String> {
         let degraded = self.guard.metrics.health.degraded();
-        html! {
+        let page = html! {
             (DOCTYPE)
             html lang="en" {
                 (head(title))
@@ -83,19 +84,21 @@ impl Frame {
                     (foot(Some(self.now_ms)))
                 }
             }
-        }
+        };
+        Html(page.into_string())
     }
 }
 
 /// A page without navigation.
-pub(super) fn bare(title: &str, content: &Markup) -> Markup {
-    html! {
+pub(super) fn bare(title: &str, content: &Markup) -> Html<String> {
+    let page = html! {
         (DOCTYPE)
         html lang="en" {
             (head(title))
             body { main.login id="main" { (content) } }
         }
-    }
+    };
+    Html(page.into_string())
 }
 
 fn head(title: &str) -> Markup {

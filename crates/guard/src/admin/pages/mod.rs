@@ -52,15 +52,21 @@ pub(super) fn router() -> Router<Arc<Guard>> {
 pub(super) fn open_router() -> Router<Arc<Guard>> {
     Router::new()
         .route("/login", get(login::page).post(login::submit))
-        .route("/style.css", get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)))
+        .route(
+            "/style.css",
+            get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)),
+        )
         .route("/icon.svg", get(async || ([(header::CONTENT_TYPE, "image/svg+xml")], ICON)))
 }
 
 /// The answer to every path that isn't one.
 pub(super) async fn not_found() -> Response {
-    let body = layout::bare("Not found", &html! {
-        h1 { "There is no such page" }
-        p { a href="/" { "Go to the overview" } }
-    });
+    let body = layout::bare(
+        "Not found",
+        &html! {
+            h1 { "There is no such page" }
+            p { a href="/" { "Go to the overview" } }
+        },
+    );
     (StatusCode::NOT_FOUND, body).into_response()
 }

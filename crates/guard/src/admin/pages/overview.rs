@@ -5,7 +5,10 @@ use crate::{
     observe::{Metrics, Totals, resident_bytes},
     store::AppealRow,
 };
-use axum::extract::Query;
+use axum::{
+    extract::{Query, rejection::QueryRejection},
+    response::Html,
+};
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -19,9 +22,12 @@ pub(super) struct Asked {
 }
 
 /// The page.
-pub(super) async fn page(frame: Frame, asked: Option<Query<Asked>>) -> Markup {
+pub(super) async fn page(
+    frame: Frame,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Html<String> {
     let guard = &frame.guard;
-    let (hours, width) = traffic::window(asked.and_then(|Query(asked)| asked.hours));
+    let (hours, width) = traffic::window(asked.ok().and_then(|Query(asked)| asked.hours));
     let history = guard.observer.history();
     history.sample(&guard.metrics, frame.now_ms);
     let bins = history.last(hours * 60, width, frame.now_ms);

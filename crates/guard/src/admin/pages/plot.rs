@@ -83,7 +83,8 @@ pub(super) fn requests(bins: &[(i64, Totals)]) -> Markup {
     let width = ((WIDTH - LEFT - RIGHT) / bins.len().max(1) as f64 * 0.82).max(1.0);
     let total: u64 = bins.iter().map(|(_, t)| t.requests).sum();
     let bad: u64 = bins.iter().map(|(_, t)| t.failed + t.refused).sum();
-    let label = format!("{} requests, {} of them refused or failed", show::count(total), show::count(bad));
+    let label =
+        format!("{} requests, {} of them refused or failed", show::count(total), show::count(bad));
     html! {
         svg viewBox=(format!("0 0 {WIDTH} {}", HEIGHTS.0)) role="img" aria-label=(label) {
             (axes.frame(bins))

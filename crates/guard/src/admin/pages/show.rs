@@ -43,7 +43,11 @@ pub(super) fn short(n: f64) -> String {
     for (size, unit) in [(1e9, "G"), (1e6, "M"), (1e3, "k")] {
         if n >= size {
             let value = n / size;
-            return if value < 10.0 { format!("{value:.1}{unit}") } else { format!("{value:.0}{unit}") };
+            return if value < 10.0 {
+                format!("{value:.1}{unit}")
+            } else {
+                format!("{value:.0}{unit}")
+            };
         }
     }
     number(n)
@@ -65,7 +69,8 @@ pub(super) fn number(x: f64) -> String {
         4
     };
     let text = format!("{x:.digits$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    let text =
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     text.to_owned()
 }
 
@@ -140,7 +145,10 @@ mod tests {
         assert_eq!(counts, ["0", "7", "999", "1,000", "1,234,567"]);
         let numbers = [0.0, 1.0, 0.5, 0.123_4, 12.34, 1234.5, 0.001_2, f64::NAN].map(number);
         assert_eq!(numbers, ["0", "1", "0.5", "0.12", "12.3", "1234", "0.0012", "none"]);
-        assert_eq!([999.0, 1_500.0, 25_000.0, 3_400_000.0].map(short), ["999", "1.5k", "25k", "3.4M"]);
+        assert_eq!(
+            [999.0, 1_500.0, 25_000.0, 3_400_000.0].map(short),
+            ["999", "1.5k", "25k", "3.4M"]
+        );
         assert_eq!(percent(1, 8), "12.5%");
         assert_eq!(percent(1, 0), "none");
         assert_eq!(duration(Some(std::time::Duration::from_micros(2_500))), "2.5 ms");
