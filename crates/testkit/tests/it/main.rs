@@ -1,4 +1,5 @@
 //! Tests of the room through its public interface.
 
 mod fixed;
+mod replay;
 mod upstream;

@@ -1,1 +1,0 @@
-//! Replayed traffic: harvesting campaigns and hard negatives, by seed.

@@ -1,0 +1,117 @@
+//! Ordinary users: most chat, some program, some are odd in ways that detectors dislike.
+
+use super::account::Params;
+use super::build::{Builder, Spec};
+use super::grammar::zipf;
+use super::label::Label;
+use super::person::{Person, template};
+use super::place::{self, Network};
+use super::times::lognormal;
+use rand::Rng;
+
+/// Adds this many.
+pub(super) fn add(builder: &mut Builder<'_>, n: usize, vpn: &[String]) {
+    for _ in 0..n {
+        one(builder, vpn);
+    }
+}
+
+fn one(builder: &mut Builder<'_>, vpn: &[String]) {
+    let language = builder.language;
+    let mut rng = builder.fork();
+    let zone_h = [-8, -5, -3, 0, 1, 1, 2, 3, 5, 8, 9][rng.random_range(0..11)];
+    let volume = |rng: &mut _, median: f64| (lognormal(rng, median, 1.15) as usize).clamp(1, 1_200);
+    let person = Person::new(language, &mut rng);
+    let network =
+        if rng.random_bool(0.06) { Network::Pool(vpn.to_vec()) } else { place::home(&mut rng) };
+    let chat = |script: Person, rng: &mut _, network: Network| Spec {
+        plan: if Rng::random_bool(rng, 0.7) { "free" } else { "plus" },
+        model: if Rng::random_bool(rng, 0.7) { "chat-small" } else { "chat-large" },
+        agent: place::browser(rng),
+        network,
+        params: Params::chat(),
+        script: Box::new(script),
+    };
+    let n = volume(&mut rng, 12.0);
+    match rng.random_range(0..100) {
+        // Chats like everybody.
+        0..62 => {
+            let times = builder.span.person(&mut rng, n, zone_h);
+            let spec = chat(person, &mut rng, network);
+            builder.add(Label::Ordinary, spec, &times);
+        }
+        // Lives in it.
+        62..67 => {
+            let n = volume(&mut rng, 120.0);
+            let times = builder.span.person(&mut rng, n, zone_h);
+            let spec = chat(person.goes_on(0.7), &mut rng, network);
+            builder.add(Label::Ordinary, spec, &times);
+        }
+        // Asks about everything, once.
+        67..70 => {
+            let all = (0..language.n_domains()).collect();
+            let n = volume(&mut rng, 40.0);
+            let times = builder.span.person(&mut rng, n, zone_h);
+            let person = person.interests(all).intents(&["ask", "bank_question"]).goes_on(0.1);
+            let spec = chat(person, &mut rng, network);
+            builder.add(Label::Ordinary, spec, &times);
+        }
+        // Writes quizzes or prepares for tests.
+        70..72 => {
+            let times = builder.span.person(&mut rng, n, zone_h);
+            let person = person.intents(&["bank_benchmark", "homework"]).goes_on(0.3);
+            let spec = chat(person, &mut rng, network);
+            builder.add(Label::Ordinary, spec, &times);
+        }
+        // Has read that it thinks better in steps.
+        72..76 => {
+            let times = builder.span.person(&mut rng, n, zone_h);
+            let person = person.suffix(" Think step by step and explain your reasoning.");
+            let spec = chat(person, &mut rng, network);
+            builder.add(Label::Ordinary, spec, &times);
+        }
+        // Copies prompts from lists.
+        76..82 => {
+            let times = builder.span.person(&mut rng, n, zone_h);
+            let person = person.intents(&["library", "library", "write"]);
+            let spec = chat(person, &mut rng, network);
+            builder.add(Label::Ordinary, spec, &times);
+        }
+        // Codes, with a key of their own.
+        82..88 => {
+            let n = volume(&mut rng, 30.0);
+            let times = builder.span.person(&mut rng, n, zone_h);
+            let mut spec = chat(person.intents(&["code", "code", "ask"]), &mut rng, network);
+            spec.plan = "api";
+            spec.agent = place::library(&mut rng);
+            spec.params = Params::program(&mut rng);
+            builder.add(Label::Ordinary, spec, &times);
+        }
+        // Runs a small program with a template of its own.
+        _ => {
+            let domain = zipf(&mut rng, language.n_domains());
+            let subject = language.subject_in(&mut rng, domain);
+            let pattern = language.pattern(&mut rng, "app");
+            let user = language.freeze(&mut rng, pattern, subject);
+            let n = volume(&mut rng, 60.0);
+            let times = match rng.random_range(0..3) {
+                0 => builder.span.service(&mut rng, n, zone_h),
+                1 => {
+                    let hour = rng.random_range(0.0..24.0);
+                    let gap_ms = rng.random_range(1_000..20_000);
+                    builder.span.nightly(&mut rng, n, hour, gap_ms)
+                }
+                _ => builder.span.office(&mut rng, n, zone_h),
+            };
+            let spec = Spec {
+                plan: "api",
+                model: "chat-small",
+                agent: place::library(&mut rng),
+                network: Network::Fixed(place::cloud(&mut rng)),
+                params: Params::program(&mut rng),
+                script: template(String::new(), user, "ask", vec![domain]),
+            };
+            builder.add(Label::Ordinary, spec, &times);
+        }
+    }
+}
