@@ -69,8 +69,10 @@ impl Guard {
     ) -> Result<Arc<Self>, GuardError> {
         config.check_secrets(secrets)?;
         let metrics = Arc::new(Metrics::new());
-        let observer = Observer::start(&config.observe, &config.data, Arc::clone(&metrics))?;
         let store = Store::open(&config.store, &config.data, secrets).await?;
+        let observer =
+            Observer::start(&config.observe, &config.data, secrets, &store, &metrics, &clock)
+                .await?;
         store.report_to(&metrics);
         let keys = Keys::open(store.clone(), secrets).await?;
         let limits = Limits::open(&config.limits, store.clone()).await?;

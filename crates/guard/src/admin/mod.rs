@@ -58,16 +58,19 @@ pub fn router(guard: Arc<Guard>) -> Router {
     let with_key = Router::new()
         .nest("/admin/api", api::router())
         .layer(middleware::from_fn_with_state(Arc::clone(&guard), auth::require_key));
-    let with_either = Router::new()
-        .route("/metrics", get(health::metrics))
-        .layer(middleware::from_fn_with_state(Arc::clone(&guard), auth::require_either));
+    let metrics = Router::new().route("/metrics", get(health::metrics));
+    let metrics = if guard.config.observe.metrics_open {
+        metrics
+    } else {
+        metrics.layer(middleware::from_fn_with_state(Arc::clone(&guard), auth::require_either))
+    };
     let with_session = pages::router()
         .layer(middleware::from_fn_with_state(Arc::clone(&guard), auth::require_session));
     Router::new()
         .route("/healthz", get(health::healthz))
         .merge(pages::open_router())
         .merge(with_key)
-        .merge(with_either)
+        .merge(metrics)
         .merge(with_session)
         .fallback(pages::not_found)
         .layer(axum::Extension(sessions))

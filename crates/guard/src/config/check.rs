@@ -3,7 +3,7 @@
 //! Everything that is wrong is reported at once, each with its line.
 
 use super::GuardConfig;
-use crate::{GuardError, Secrets};
+use crate::{GuardError, Secrets, observe::logs::is_level};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
@@ -90,6 +90,7 @@ impl GuardConfig {
         let hint = "set live.enabled = false to switch detection off";
         p.between("live.accounts_max", self.live.accounts_max as u64, 1, 100_000_000, hint);
         p.between("live.analyse_every_s", self.live.analyse_every_s, 1, 86_400, hint);
+        observed(p, self);
         problems.result()
     }
 
@@ -113,7 +114,9 @@ impl GuardConfig {
         let upstreams = upstreams.map(|(at, u)| (format!("upstream[{at}].key_env"), &u.key_env));
         let others = [
             ("store.url_env".to_owned(), &self.store.url_env),
+            ("store.secret_env".to_owned(), &self.store.secret_env),
             ("sharing.key_env".to_owned(), &self.sharing.key_env),
+            ("observe.otlp_headers_env".to_owned(), &self.observe.otlp_headers_env),
         ];
         let keys = upstreams.chain(others);
         keys.filter_map(|(key, name)| Some((key, name.clone()?))).collect()
@@ -254,4 +257,22 @@ fn policies(p: &mut Problems<'_>, config: &GuardConfig) {
         let problem = format!("{:?} is the name of an earlier policy", policy.name);
         p.check(seen.insert(policy.name.as_str()), &key, &problem, "names are unique");
     }
+}
+
+fn observed(p: &mut Problems<'_>, config: &GuardConfig) {
+    let observe = &config.observe;
+    let problem = format!("{:?} is no level", observe.log_level);
+    let hint = "expected one of error, warn, info, debug, trace";
+    p.check(is_level(&observe.log_level), "observe.log_level", &problem, hint);
+    p.share("observe.otlp_sample_ratio", observe.otlp_sample_ratio);
+    if let Some(Err((problem, _))) = observe.otlp_endpoint.as_deref().map(url_problem) {
+        p.add("observe.otlp_endpoint", &problem, "for example \"http://127.0.0.1:4318\"");
+    }
+    let days = u64::from(observe.prompts_keep_days);
+    let hint = "set observe.store_prompts = false to keep none";
+    p.between("observe.prompts_keep_days", days, 1, 36_500, hint);
+    let megabytes = observe.prompts_megabytes_max;
+    p.between("observe.prompts_megabytes_max", megabytes, 1, 1_000_000_000, hint);
+    let fine = !observe.service_name.is_empty() && observe.service_name.len() <= 200;
+    p.check(fine, "observe.service_name", "a name has 1 to 200 bytes", "");
 }

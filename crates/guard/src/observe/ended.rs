@@ -6,6 +6,7 @@ use super::{
     spans::{Spans, cut},
 };
 use crate::{Clock, GuardError, Identity, Secrets, limits::Cost, request::Api, store::Store};
+use jiff::Timestamp;
 use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -83,16 +84,14 @@ impl Observer {
         let exchanges = if config.store_prompts {
             let bytes_max = config.prompts_megabytes_max.saturating_mul(1_000_000);
             let keep = Keep { days: config.prompts_keep_days, bytes_max };
-            Some(Exchanges::start(&data.join("exchanges"), keep, metrics)?)
+            let now = Timestamp::from_millisecond(clock.now_ms()).unwrap_or(Timestamp::UNIX_EPOCH);
+            Some(Exchanges::start(&data.join("exchanges"), keep, metrics, now)?)
         } else {
             None
         };
         let history = Arc::new(History::default());
-        let sampler = tokio::spawn(sample(
-            Arc::downgrade(&history),
-            Arc::clone(metrics),
-            Arc::clone(clock),
-        ));
+        let sampler =
+            tokio::spawn(sample(Arc::downgrade(&history), Arc::clone(metrics), Arc::clone(clock)));
         Ok(Self {
             metrics: Arc::clone(metrics),
             history,

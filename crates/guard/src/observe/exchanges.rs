@@ -61,7 +61,12 @@ impl Exchanges {
     ///
     /// # Errors
     /// The folder can't be made.
-    pub(super) fn start(dir: &Path, keep: Keep, metrics: &Metrics) -> Result<Self, GuardError> {
+    pub(super) fn start(
+        dir: &Path,
+        keep: Keep,
+        metrics: &Metrics,
+        now: Timestamp,
+    ) -> Result<Self, GuardError> {
         let io = |source| GuardError::Io {
             what: format!("can't keep exchanges in {}", dir.display()),
             source,
@@ -72,6 +77,7 @@ impl Exchanges {
         let mut writer = Writer {
             dir: dir.to_path_buf(),
             keep,
+            now,
             open: None,
             waiting: Arc::clone(&waiting),
             dropped: metrics.queue_dropped.get("exchanges"),
@@ -159,6 +165,8 @@ fn size(exchange: &Exchange) -> usize {
 struct Writer {
     dir: PathBuf,
     keep: Keep,
+    /// When the last exchange was.
+    now: Timestamp,
     open: Option<(Date, BufWriter<File>)>,
     waiting: Arc<AtomicUsize>,
     dropped: Counter,
@@ -168,8 +176,7 @@ struct Writer {
 
 impl Writer {
     fn work(&mut self, jobs: &mpsc::Receiver<Job>) {
-        let now = Timestamp::now();
-        self.clear_up(now);
+        self.clear_up();
         loop {
             match jobs.recv_timeout(FLUSH_EVERY) {
                 Ok(Job::Keep(exchange, bytes)) => {
@@ -215,11 +222,11 @@ impl Writer {
     }
 
     fn write(&mut self, exchange: &Exchange) -> io::Result<()> {
-        let time = exchange.time.unwrap_or_else(Timestamp::now);
-        let day = time.to_zoned(TimeZone::UTC).date();
+        self.now = exchange.time.unwrap_or(self.now);
+        let day = self.now.to_zoned_datetime(TimeZone::UTC).date();
         if self.open.as_ref().is_none_or(|(open, _)| *open != day) {
             self.flush()?;
-            self.clear_up(time);
+            self.clear_up();
             self.open = Some((day, BufWriter::new(open_for_append(&self.path(day))?)));
         }
         if let Some((_, file)) = &mut self.open {
@@ -249,8 +256,8 @@ impl Writer {
     }
 
     /// Removes what is too old, and the oldest days while all together are too large.
-    fn clear_up(&self, now: Timestamp) {
-        let today = now.to_zoned(TimeZone::UTC).date();
+    fn clear_up(&self) {
+        let today = self.now.to_zoned_datetime(TimeZone::UTC).date();
         let Ok(files) = self.files() else { return };
         let sizes = files.iter().map(|(_, path)| fs_err::metadata(path).map_or(0, |m| m.len()));
         let sizes: Vec<u64> = sizes.collect();
@@ -357,7 +364,8 @@ mod tests {
         let dir = dir.path().join("exchanges");
         let keep = Keep { days: 36_500, bytes_max: u64::MAX };
         let metrics = Metrics::new();
-        let exchanges = Exchanges::start(&dir, keep, &metrics).expect("it starts");
+        let exchanges =
+            Exchanges::start(&dir, keep, &metrics, Timestamp::now()).expect("it starts");
         for id in 0..10 {
             let account = if id % 2 == 0 { "a\"b" } else { "c" };
             let day = if id < 6 { "2026-01-01" } else { "2026-01-02" };
@@ -384,21 +392,25 @@ mod tests {
     async fn old_days_go_and_a_torn_line_spoils_no_other() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let dir = dir.path();
-        let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+        let today = Timestamp::now().to_zoned_datetime(TimeZone::UTC).date();
         let day = |ago: i32| today.checked_sub(jiff::Span::new().days(ago)).expect("a date");
         for ago in [0, 6, 7, 400] {
             fs_err::write(dir.join(format!("{}.jsonl", day(ago))), "{\"torn").expect("writable");
         }
         fs_err::write(dir.join("note.txt"), "mine").expect("writable");
         let keep = Keep { days: 7, bytes_max: u64::MAX };
-        let exchanges = Exchanges::start(dir, keep, &Metrics::new()).expect("it starts");
+        let exchanges =
+            Exchanges::start(dir, keep, &Metrics::new(), Timestamp::now()).expect("it starts");
         exchanges.keep(&exchange(1, &today.to_string(), "a"));
         exchanges.close().await;
         assert_eq!(lines(dir, &format!("{today}.jsonl")).len(), 2);
         assert!(dir.join("note.txt").exists() && dir.join(format!("{}.jsonl", day(6))).exists());
         assert!(!dir.join(format!("{}.jsonl", day(7))).exists());
         let keep = Keep { days: 7, bytes_max: 0 };
-        Exchanges::start(dir, keep, &Metrics::new()).expect("it starts").close().await;
+        Exchanges::start(dir, keep, &Metrics::new(), Timestamp::now())
+            .expect("it starts")
+            .close()
+            .await;
         assert!(!dir.join(format!("{}.jsonl", day(6))).exists(), "too large together");
         assert!(dir.join(format!("{today}.jsonl")).exists(), "today's is never removed");
     }

@@ -138,8 +138,11 @@ fn exporter(
     let wrong = |e: String| GuardError::setting(format!("observe.otlp_endpoint: {e}"));
     let uri: http::Uri = endpoint.parse().map_err(|e| wrong(format!("{endpoint:?}: {e}")))?;
     let bare = uri.path().is_empty() || uri.path() == "/";
-    let url =
-        if bare { format!("{}/v1/traces", endpoint.trim_end_matches('/')) } else { endpoint.into() };
+    let url = if bare {
+        format!("{}/v1/traces", endpoint.trim_end_matches('/'))
+    } else {
+        endpoint.into()
+    };
     let client = Otlp::new().map_err(|e| wrong(e.to_string()))?;
     let mut exporter = SpanExporter::builder()
         .with_http()
@@ -158,10 +161,7 @@ fn exporter(
     Ok(exporter)
 }
 
-fn headers(
-    config: &ObserveConfig,
-    secrets: &Secrets,
-) -> Result<Vec<(String, String)>, GuardError> {
+fn headers(config: &ObserveConfig, secrets: &Secrets) -> Result<Vec<(String, String)>, GuardError> {
     let Some(name) = &config.otlp_headers_env else { return Ok(Vec::new()) };
     let wrong = |what: &str| {
         GuardError::setting(format!("observe.otlp_headers_env: the variable {name} {what}"))
@@ -245,7 +245,9 @@ fn span_data(
     add("gen_ai.usage.input_tokens", usage.map(|cost| integer(cost.prompt_tokens).into()));
     add("gen_ai.usage.output_tokens", usage.map(|cost| integer(cost.completion_tokens).into()));
     let reasons = ended.finish_reason.map(|reason| {
-        opentelemetry::Value::Array(vec![opentelemetry::StringValue::from(reason.to_owned())].into())
+        opentelemetry::Value::Array(
+            vec![opentelemetry::StringValue::from(reason.to_owned())].into(),
+        )
     });
     add("gen_ai.response.finish_reasons", reasons);
     let first = ended.first_byte.map(|first| first.as_secs_f64().into());

@@ -86,6 +86,7 @@ fn refused(guard: &Guard, arrival: &Arrival, api: Option<Api>, refusal: &Refusal
         api,
         who: None,
         model: "",
+        response_model: None,
         upstream: None,
         status: refusal.status.as_u16(),
         error: Some(&refusal.code),

@@ -103,6 +103,7 @@ impl Open {
             api: Some(request.api),
             who: Some(&who),
             model: &request.model,
+            response_model: None,
             upstream: None,
             status: self.status,
             error,
