@@ -1,6 +1,7 @@
-//! House-keeping commands of the workspace: `cargo xtask {tidy,gen,setup,test,bench,seeds,fuzz}`.
+//! House-keeping commands of the workspace: `cargo xtask {tidy,gen,setup,test,bench,seeds,fuzz,bench-gateway,soak}`.
 
 mod files;
+mod gateway;
 mod generate;
 mod long;
 mod process;
@@ -18,7 +19,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test           everything that CI runs: setup, format, lints, tidy, tests, references, demo
   bench          the benchmarks of docs/benchmarks.md
   seeds [COUNT]  the demo once per seed (20 unless told otherwise), coins from the seed
-  fuzz SECONDS   each fuzz target for so long (needs a nightly toolchain and cargo-fuzz)";
+  fuzz SECONDS   each fuzz target for so long (needs a nightly toolchain and cargo-fuzz)
+  bench-gateway [--quick]  the guard beside nginx, LiteLLM and Portkey (set up if missing)
+  soak [SECONDS]  the guard at half load (600 unless told otherwise): memory, lost requests";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -32,6 +35,10 @@ fn main() -> ExitCode {
         ["bench"] => long::bench(),
         ["seeds"] => long::seeds("20"),
         ["seeds", count] => long::seeds(count),
+        ["bench-gateway"] => gateway::bench::run(&gateway::bench::FULL),
+        ["bench-gateway", "--quick"] => gateway::bench::run(&gateway::bench::QUICK),
+        ["soak"] => gateway::soak::run("600"),
+        ["soak", seconds] => gateway::soak::run(seconds),
         ["fuzz", seconds] => long::fuzz(seconds),
         _ => Err(anyhow::anyhow!("{USAGE}")),
     };

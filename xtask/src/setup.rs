@@ -1,4 +1,4 @@
-//! What the tests need beyond cargo: packages of the system, a model, a model server.
+//! What the tests need beyond cargo: packages of the system, a model, a model server, clients.
 //!
 //! Everything that is there already is left alone, so a second call takes no time.
 
@@ -8,9 +8,27 @@ use crate::process;
 const PACKAGES: [(&str, &str); 3] =
     [("cmake", "cmake"), ("libclang-dev", "llvm-config-libclang"), ("chromium", "chromium")];
 
+/// Debian packages that only the gateway's benchmark needs.
+const GATEWAY_PACKAGES: [(&str, &str); 3] = [("nginx", "nginx"), ("npm", "npm"), ("wrk", "wrk")];
+
 /// Installs what is missing.
 pub(crate) fn run() -> anyhow::Result<()> {
-    let missing: Vec<&str> = PACKAGES
+    install(&PACKAGES)?;
+    process::run("scripts/models", &[])?;
+    process::run("scripts/serve-model", &["--setup"])?;
+    process::run("scripts/python-clients", &["--setup"])
+}
+
+/// Installs the gateway benchmark's load generator and peers; a peer that can't be had is said
+/// by its script and absent from the tables.
+pub(crate) fn gateway() -> anyhow::Result<()> {
+    install(&GATEWAY_PACKAGES)?;
+    process::run("scripts/gateway-peers", &["--setup"])
+}
+
+/// Installs those of the packages that are missing.
+fn install(packages: &[(&'static str, &str)]) -> anyhow::Result<()> {
+    let missing: Vec<&str> = packages
         .iter()
         .filter(|(package, program)| {
             !process::has(program)
@@ -31,6 +49,5 @@ pub(crate) fn run() -> anyhow::Result<()> {
         );
         process::run("sh", &["-c", &line])?;
     }
-    process::run("scripts/models", &[])?;
-    process::run("scripts/serve-model", &["--setup"])
+    Ok(())
 }

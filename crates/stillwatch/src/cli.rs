@@ -1,6 +1,7 @@
 //! Verbs and flags. The help texts here are the source of the generated CLI reference.
 
 pub mod ledger;
+pub mod serve;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ pub enum Verb {
     Audit(Box<AuditVerb>),
     /// Check a case folder: re-hash its inputs, replay its findings from stored scores
     Verify(VerifyArgs),
+    /// Stand before a model as a gateway: keep proof of what goes out, see and slow harvesting
+    Serve(Box<serve::ServeVerb>),
     /// Keep a ledger of what was released and withheld, sign its heads, prove and check it
     Ledger(Box<ledger::LedgerVerb>),
     /// Print a shell completion script

@@ -1,6 +1,9 @@
 //! `--config FILE.toml`: keys are the long flags with `_` for `-`; a flag on the command line
 //! beats the file; a key that is no flag of the verb is refused.
 //!
+//! `serve` is the exception: its `--config` names the guard's own settings, which are more than
+//! flags, and is read by the verb.
+//!
 //! The file is turned into flags before clap parses, so every verb has it, and a wrong value is
 //! reported in clap's words as if it had been typed.
 
@@ -10,6 +13,9 @@ use std::{ffi::OsString, path::PathBuf};
 
 /// Replaces `--config FILE` in `argv` by the flags that the file holds and `argv` doesn't.
 pub fn expand(argv: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
+    if argv.get(1).is_some_and(|verb| verb == "serve") {
+        return Ok(argv);
+    }
     let (path, argv) = take_config(argv)?;
     let Some(path) = path else { return Ok(argv) };
     let text = fs_err::read_to_string(&path).map_err(|e| {

@@ -6,6 +6,7 @@ pub mod demo;
 pub mod ledger;
 pub mod plan;
 pub mod reference;
+pub mod serve;
 pub mod verify;
 
 use crate::{
@@ -25,6 +26,7 @@ pub fn run(cli: Cli, printer: Printer) -> Result<Exit, Failure> {
         },
         Verb::Verify(args) => verify::run(&args, printer),
         Verb::Ledger(verb) => ledger::run(&verb, printer),
+        Verb::Serve(verb) => serve::run(&verb, printer),
         Verb::Reference(args) => reference::run(&args, printer),
         Verb::Demo(args) => demo::run(&args, printer),
     }

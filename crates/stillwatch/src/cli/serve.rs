@@ -1,0 +1,97 @@
+//! Flags of `serve`.
+
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// `serve run` (the default) and what belongs to a guard that ran or will run.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct ServeVerb {
+    /// Which of them; none means `run`.
+    #[command(subcommand)]
+    pub step: Option<ServeStep>,
+    /// Flags of a bare `serve`.
+    #[command(flatten)]
+    pub run: ServeArgs,
+}
+
+/// What can be done with a guard.
+#[derive(Debug, Subcommand)]
+pub enum ServeStep {
+    /// Stand before one or more models and pass requests on (the default)
+    Run(Box<ServeArgs>),
+    /// Read a configuration and say what it means, without serving
+    Check(CheckArgs),
+    /// Print a configuration to start from
+    ExampleConfig(ExampleArgs),
+}
+
+/// Where a guard's settings and state are.
+#[derive(Debug, Clone, Args)]
+pub struct PlaceArgs {
+    /// The guard's own configuration (TOML; see `serve example-config`)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Folder of the state: accounts, limits, ledger, captured answers; default stillwatch-data,
+    /// or what the configuration says
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Print one JSON value on standard output, and nothing else there
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `serve run`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Base URL of a model's server (vLLM, llama-server, OpenAI, Anthropic), with or without
+    /// /v1; repeat for several, which then share the requests evenly
+    #[arg(long, value_name = "URL")]
+    pub upstream: Vec<String>,
+    /// Address for clients; default 127.0.0.1:8080; port 0: one that is free
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Address for the administrator: API, dashboard, metrics; default 127.0.0.1:8081
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<String>,
+    /// Share of eligible requests of which two answers are sampled and a coin sends one, 0 to 1;
+    /// default 0.01
+    #[arg(long, value_name = "R")]
+    pub exposure_rate: Option<f64>,
+    /// Settings and state.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// Flags of `serve check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The guard's configuration
+    pub file: PathBuf,
+    /// Print one JSON value on standard output, and nothing else there
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What the configuration is an example for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExampleKind {
+    /// vLLM
+    Vllm,
+    /// llama.cpp's server
+    LlamaServer,
+    /// OpenAI
+    Openai,
+    /// Anthropic
+    Anthropic,
+    /// Every key there is, with its meaning and default
+    Everything,
+}
+
+/// Flags of `serve example-config`.
+#[derive(Debug, Args)]
+pub struct ExampleArgs {
+    /// What stands behind the guard
+    #[arg(value_enum, default_value = "llama-server")]
+    pub kind: ExampleKind,
+}
