@@ -7,15 +7,24 @@
 //! reasons, never an accusation.
 
 mod analyse;
+mod baseline;
 mod batch;
+mod candidates;
 mod codec;
+mod edges;
 mod features;
+mod graph;
 mod hash;
+mod judge;
 mod live;
+mod measure;
 mod observation;
+mod reasons;
 mod risk;
 mod sample;
+mod shared;
 mod sketch;
+mod statistics;
 mod text;
 
 pub use analyse::analyse;
@@ -27,3 +36,4 @@ pub use live::{Evicted, Live, LiveParams};
 pub use observation::Observation;
 pub use risk::{AccountRisk, Analysis, Campaign, Reason};
 pub use sketch::{AccountSketch, SKETCH_BYTES_MAX};
+pub use statistics::{STATISTICS, Statistics};

@@ -53,8 +53,12 @@ pub struct Campaign {
     pub families: Vec<String>,
     /// What connects the members, the weightiest first.
     pub reasons: Vec<Reason>,
-    /// Hashes of the text that the members share (openings, shingles), keyed; for keyed sharing
-    /// of indicators and for template quarantine.
+    /// All that was measured of the group, by name, what speaks against a flag included.
+    #[serde(default)]
+    pub measures: Vec<(String, f64)>,
+    /// Hashes of the text that the members share, those of most members first; compare with
+    /// [`Features::items`](crate::Features::items). For keyed sharing of indicators and for
+    /// template quarantine.
     #[serde(default)]
     pub indicators: Vec<u32>,
     /// Pairs of members (indices into `accounts`) with the families of evidence between them; the

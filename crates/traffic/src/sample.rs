@@ -55,7 +55,7 @@ impl<T: Entry, const K: usize> Sample<T, K> {
                     self.entries.pop();
                 } else if self.entries.len() == self.entries.capacity() {
                     // Grows by a quarter, so that many small samples waste little.
-                    let room = (self.entries.len() / 4).clamp(2, K - self.entries.len());
+                    let room = (self.entries.len() / 4).max(2).min(K - self.entries.len());
                     self.entries.reserve_exact(room);
                 }
                 self.entries.insert(i, entry);

@@ -1,1 +1,4 @@
 //! Tests of the room through its public interface.
+
+mod replay;
+mod world;

@@ -1,0 +1,261 @@
+//! Which families of evidence a group shows, what marks of harvesting, and whether both flag it.
+//!
+//! A group is flagged where, all at once,
+//! 1. something *connects* its members: text, infrastructure or synchrony;
+//! 2. they *share the work*: nothing is asked twice, volumes are even, and nothing in lengths,
+//!    subjects and hours tells whose prompt it is (family `sharding`);
+//! 3. nobody converses: answers are taken, not used;
+//! 4. the conduct bears at least [`MARKS_MIN`] marks of harvesting (reasoning asked for, no night,
+//!    changing networks, …).
+//!
+//! Innocents share templates, offices and deadlines, so (1) alone accuses them; (2) to (4) spare
+//! them, each for another reason: see the `innocent` field of every reason.
+
+use crate::candidates::{MEMBERS_MIN, split_by_client};
+use crate::measure::{Context, Measures, coverage, group_items, measure};
+use crate::sketch::{AccountSketch, Record};
+
+/// Coverage from which a group counts as connected by text: with less than a quarter of its
+/// traffic in common, cover would be three quarters of what a harvester pays for.
+pub(crate) const COVERAGE_MIN: f64 = 0.25;
+/// Members with less than this share of the median coverage are bystanders.
+const BYSTANDER_SHARE: f64 = 0.4;
+/// Records below which nothing is said of a group.
+const RECORDS_MIN: usize = 40;
+/// Share of a member's records that may converse or use answers.
+const MEMBER_CONVERSING_MAX: f64 = 0.3;
+/// Marks of harvesting that a flag needs.
+pub(crate) const MARKS_MIN: usize = 3;
+
+/// The thresholds of the families and marks, with units.
+mod limits {
+    /// Members linked by networks that few outside have, share.
+    pub(super) const NETWORK_LINKED_MIN: f64 = 0.5;
+    /// Members with one client and profile, share; and accounts outside at most.
+    pub(super) const CLIENT_SHARE_MIN: f64 = 0.8;
+    pub(super) const CLIENT_OUTSIDE_MAX: f64 = 0.02;
+    /// Variance of the active members per hour against independent ones, ratio.
+    pub(super) const SYNCHRONY_MIN: f64 = 2.0;
+    /// Prompts in common, share.
+    pub(super) const REPEATED_MAX: f64 = 0.02;
+    /// Intraclass correlation of lengths.
+    pub(super) const ICC_MAX: f64 = 0.12;
+    /// Own subjects and hours, ratio within to between.
+    pub(super) const OWN_TOPICS_MAX: f64 = 1.5;
+    pub(super) const OWN_HOURS_MAX: f64 = 1.25;
+    /// Coefficient of variation of volumes; independent people have 1 and more.
+    pub(super) const VOLUME_CV_MAX: f64 = 0.6;
+    /// Quick repeats, number.
+    pub(super) const QUICK_REPEATS_MIN: usize = 3;
+    /// Continued conversations and used answers, share of records.
+    pub(super) const CONVERSING_MAX: f64 = 0.1;
+    pub(super) const USING_ANSWERS_MAX: f64 = 0.05;
+    /// Requests for reasoning, share.
+    pub(super) const REASONING_MIN: f64 = 0.3;
+    /// Share of traffic in the quietest six hours times 4.
+    pub(super) const QUIET_MIN: f64 = 0.6;
+    /// Networks per account.
+    pub(super) const NETWORKS_MIN: f64 = 4.0;
+    /// Subjects against the population's, ratio.
+    pub(super) const BREADTH_MIN: f64 = 0.5;
+    /// Answers against the population's, ratio.
+    pub(super) const ANSWERS_MIN: f64 = 1.5;
+    /// Gaps far below the mean: memoryless 0.12.
+    pub(super) const BURSTS_MAX: f64 = 0.2;
+}
+
+/// A family of evidence between accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Family {
+    Text,
+    Infrastructure,
+    Synchrony,
+    Sharding,
+    Replay,
+}
+
+impl Family {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Infrastructure => "infrastructure",
+            Self::Synchrony => "synchrony",
+            Self::Sharding => "sharding",
+            Self::Replay => "replay",
+        }
+    }
+}
+
+/// A mark of harvesting in a group's conduct.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Mark {
+    Reasoning,
+    NoNight,
+    ChangingNetworks,
+    Broad,
+    LongAnswers,
+    Retries,
+    NoSessions,
+}
+
+/// A group with what is found of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Judged {
+    /// Indices of the members, sorted.
+    pub(crate) members: Vec<u32>,
+    /// The group's text with the members that have it, most members first.
+    pub(crate) items: Vec<(u32, u32)>,
+    pub(crate) measures: Measures,
+    pub(crate) families: Vec<Family>,
+    pub(crate) marks: Vec<Mark>,
+    pub(crate) flagged: bool,
+    pub(crate) score: f64,
+}
+
+/// Judges a candidate: as it is, without members that converse, and parted by client; the best of
+/// these counts.
+pub(crate) fn judge(context: &Context<'_>, candidate: &[u32]) -> Option<Judged> {
+    let mut best: Option<Judged> = None;
+    let mut consider = |judged: Option<Judged>| {
+        if let Some(judged) = judged
+            && best.as_ref().is_none_or(|b| judged.rank() > b.rank())
+        {
+            best = Some(judged);
+        }
+    };
+    let whole = judge_group(context, candidate);
+    let done = whole.as_ref().is_some_and(|j| j.flagged);
+    consider(whole);
+    if !done {
+        for part in split_by_client(context, candidate) {
+            if part.len() >= MEMBERS_MIN && part.len() < candidate.len() {
+                consider(judge_group(context, &part));
+            }
+        }
+    }
+    best
+}
+
+impl Judged {
+    /// Flagged before not, more families before fewer, larger before smaller.
+    pub(crate) fn best_first(&self, other: &Self) -> std::cmp::Ordering {
+        let key = |j: &Self| (j.flagged, j.families.len(), j.members.len());
+        key(other).cmp(&key(self)).then_with(|| self.members.cmp(&other.members))
+    }
+
+    fn rank(&self) -> (bool, usize, usize, usize) {
+        (self.flagged, self.families.len(), self.marks.len(), self.members.len())
+    }
+}
+
+fn judge_group(context: &Context<'_>, candidate: &[u32]) -> Option<Judged> {
+    let mut members = candidate.to_vec();
+    let mut counted = group_items(context, &members);
+    let mut items = hashes(&counted);
+    for _ in 0..3 {
+        let kept = without_bystanders(context, &members, &items);
+        if kept.len() == members.len() {
+            break;
+        }
+        members = kept;
+        counted = group_items(context, &members);
+        items = hashes(&counted);
+    }
+    if members.len() < MEMBERS_MIN {
+        return None;
+    }
+    let measures = measure(context, &members, &items, COVERAGE_MIN);
+    if measures.n_records < RECORDS_MIN {
+        return None;
+    }
+    let families = families(&measures);
+    let marks = marks(&measures);
+    let converses = measures.conversing > limits::CONVERSING_MAX
+        || measures.using_answers > limits::USING_ANSWERS_MAX;
+    let connected = families.iter().any(|f| *f <= Family::Synchrony);
+    let flagged =
+        connected && families.contains(&Family::Sharding) && !converses && marks.len() >= MARKS_MIN;
+    let part = families.len() as f64 / 5.0 * 0.6 + marks.len() as f64 / 7.0 * 0.4;
+    let score = if converses { part / 4.0 } else { part };
+    counted.sort_unstable_by_key(|(item, n)| (std::cmp::Reverse(*n), *item));
+    Some(Judged { members, items: counted, measures, families, marks, flagged, score })
+}
+
+/// The hashes alone, sorted.
+fn hashes(counted: &[(u32, u32)]) -> Vec<u32> {
+    counted.iter().map(|(item, _)| *item).collect()
+}
+
+/// Members that have the group's text (where it has one) and don't converse in it.
+fn without_bystanders(context: &Context<'_>, members: &[u32], items: &[u32]) -> Vec<u32> {
+    let sketch = |i: &u32| context.sketches.get(*i as usize).copied();
+    let coverages: Vec<f64> =
+        members.iter().filter_map(sketch).map(|s| coverage(s, items)).collect();
+    let usual = crate::measure::median(&coverages);
+    members
+        .iter()
+        .copied()
+        .filter(|i| {
+            let Some(s) = sketch(i) else { return false };
+            let by_text = usual >= COVERAGE_MIN;
+            let covered = !by_text || coverage(s, items) >= BYSTANDER_SHARE * usual;
+            covered && conversing(s, items, by_text) <= MEMBER_CONVERSING_MAX
+        })
+        .collect()
+}
+
+/// Share of a member's records (with the group's text, if it has one) in which it converses.
+fn conversing(sketch: &AccountSketch, items: &[u32], by_text: bool) -> f64 {
+    let (mut n, mut conversing) = (0.0, 0.0);
+    for record in sketch.records.entries() {
+        if by_text && !crate::measure::has_text(record, items) {
+            continue;
+        }
+        n += 1.0;
+        if record.n_messages > 2 || record.has(Record::USES_ANSWER) {
+            conversing += 1.0;
+        }
+    }
+    if n == 0.0 { 0.0 } else { conversing / n }
+}
+
+fn families(m: &Measures) -> Vec<Family> {
+    let infrastructure = m.network_linked >= limits::NETWORK_LINKED_MIN
+        || m.client_share >= limits::CLIENT_SHARE_MIN
+            && m.client_share_outside <= limits::CLIENT_OUTSIDE_MAX;
+    let sharding = m.repeated_across <= limits::REPEATED_MAX
+        && m.icc_words <= limits::ICC_MAX
+        && m.icc_answers <= limits::ICC_MAX
+        && m.own_topics <= limits::OWN_TOPICS_MAX
+        && m.own_hours <= limits::OWN_HOURS_MAX
+        && m.volume_cv <= limits::VOLUME_CV_MAX;
+    [
+        (Family::Text, m.coverage >= COVERAGE_MIN),
+        (Family::Infrastructure, infrastructure),
+        (Family::Synchrony, m.synchrony >= limits::SYNCHRONY_MIN),
+        (Family::Sharding, sharding),
+        (
+            Family::Replay,
+            m.n_quick_repeats >= limits::QUICK_REPEATS_MIN
+                && m.repeated_across <= limits::REPEATED_MAX,
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(family, present)| present.then_some(family))
+    .collect()
+}
+
+fn marks(m: &Measures) -> Vec<Mark> {
+    [
+        (Mark::Reasoning, m.reasoning >= limits::REASONING_MIN),
+        (Mark::NoNight, m.quiet >= limits::QUIET_MIN),
+        (Mark::ChangingNetworks, m.networks_per_account >= limits::NETWORKS_MIN),
+        (Mark::Broad, m.breadth >= limits::BREADTH_MIN),
+        (Mark::LongAnswers, m.answers_ratio >= limits::ANSWERS_MIN),
+        (Mark::Retries, m.n_quick_repeats >= limits::QUICK_REPEATS_MIN),
+        (Mark::NoSessions, m.bursts <= limits::BURSTS_MAX),
+    ]
+    .into_iter()
+    .filter_map(|(mark, present)| present.then_some(mark))
+    .collect()
+}
