@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// One reason, with the number it rests on and what is usual.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reason {
     /// Stable name, snake case.
     pub code: String,
@@ -19,7 +19,7 @@ pub struct Reason {
 }
 
 /// What is known of one account. A score with reasons, no p-value.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct AccountRisk {
     /// The account.
     pub account: String,
@@ -37,7 +37,7 @@ pub struct AccountRisk {
 }
 
 /// Accounts that act together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Campaign {
     /// Name: the same while its core of members is the same.
     pub id: String,

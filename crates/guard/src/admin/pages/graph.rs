@@ -204,10 +204,8 @@ mod tests {
             accounts: (0..n).map(|at| format!("account-{at:05}")).collect(),
             score: 0.5,
             flagged: true,
-            families: Vec::new(),
-            reasons: Vec::new(),
-            indicators: Vec::new(),
             edges: edges.iter().map(|(a, b)| (*a, *b, vec!["text".to_owned()])).collect(),
+            ..Campaign::default()
         }
     }
 
