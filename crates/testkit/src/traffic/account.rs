@@ -1,5 +1,6 @@
 //! One account of the replay: how it asks, and the exchange that comes of it.
 
+use super::build::Entry;
 use super::grammar::{Language, Subject};
 use super::place::Network;
 use jiff::Timestamp;
@@ -113,17 +114,17 @@ pub(super) struct Account {
 
 impl Account {
     /// The exchange of one moment.
-    pub(super) fn ask(
-        &mut self,
-        language: &Language,
-        number: u64,
-        item: u32,
-        time_ms: i64,
-    ) -> Exchange {
+    pub(super) fn ask(&mut self, language: &Language, number: u64, entry: Entry) -> Exchange {
+        let Entry { time_ms, item, failed, .. } = entry;
         let mut say = Say { language, rng: &mut self.rng, item, time_ms };
         let draft = self.script.compose(&mut say);
-        let answer = language.answer(&mut self.rng, draft.subject, draft.sentences);
-        self.script.hear(&draft, &answer);
+        let answer = if failed {
+            String::new()
+        } else {
+            let answer = language.answer(&mut self.rng, draft.subject, draft.sentences);
+            self.script.hear(&draft, &answer);
+            answer
+        };
         let mut messages = Vec::with_capacity(draft.history.len() + 2);
         if !draft.system.is_empty() {
             messages.push(Message { role: "system".to_owned(), content: draft.system });
@@ -150,7 +151,7 @@ impl Account {
             messages,
             response: Response {
                 text: answer,
-                finish_reason: Some(if cut { "length" } else { "stop" }.to_owned()),
+                finish_reason: (!failed).then(|| if cut { "length" } else { "stop" }.to_owned()),
             },
             usage: Some(usage),
         }

@@ -9,12 +9,17 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 
+/// Share of requests that fail for anybody.
+const FAILURES: f64 = 0.004;
+
 /// One request to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Entry {
     pub(super) time_ms: i64,
     pub(super) account: u32,
     pub(super) item: u32,
+    /// Whether it fails, so that nothing is answered.
+    pub(super) failed: bool,
 }
 
 /// What an account is made of.
@@ -67,7 +72,14 @@ impl<'a> Builder<'a> {
     /// An account asks for an item of its queue at a moment.
     pub(super) fn at(&mut self, account: u32, time_ms: i64, item: u32) {
         if time_ms >= self.span.start_ms && time_ms < self.span.end_ms() {
-            self.schedule.push(Entry { time_ms, account, item });
+            self.schedule.push(Entry { time_ms, account, item, failed: false });
+        }
+    }
+
+    /// An account asks and gets an error.
+    pub(super) fn fails_at(&mut self, account: u32, time_ms: i64, item: u32) {
+        if time_ms >= self.span.start_ms && time_ms < self.span.end_ms() {
+            self.schedule.push(Entry { time_ms, account, item, failed: true });
         }
     }
 
@@ -75,6 +87,11 @@ impl<'a> Builder<'a> {
     pub(super) fn add(&mut self, label: Label, spec: Spec, times: &[i64]) -> u32 {
         let account = self.account(label, spec);
         for (item, time_ms) in (0..).zip(times) {
+            if self.rng.random_bool(FAILURES) {
+                // Whoever gets an error asks again.
+                let again_ms = *time_ms - self.rng.random_range(1_000..20_000);
+                self.fails_at(account, again_ms, item);
+            }
             self.at(account, *time_ms, item);
         }
         account

@@ -203,10 +203,12 @@ fn schedule(
             let mut turn = 0;
             for (time, item) in times.into_iter().zip(queue) {
                 let account = |turn: usize| members.get(turn % n.max(1)).copied().unwrap_or(0);
-                builder.at(account(turn), time, item);
                 if rng.random_bool(0.08) {
+                    builder.fails_at(account(turn), time, item);
                     turn += 1;
                     builder.at(account(turn), time + rng.random_range(1..4) * SECOND, item);
+                } else {
+                    builder.at(account(turn), time, item);
                 }
                 turn += 1;
             }

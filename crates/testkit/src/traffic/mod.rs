@@ -143,7 +143,7 @@ impl Iterator for Replay {
         let account = self.accounts.get_mut(entry.account as usize)?;
         let number = self.number;
         self.number += 1;
-        Some(account.ask(&self.language, number, entry.item, entry.time_ms))
+        Some(account.ask(&self.language, number, entry))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
