@@ -17,10 +17,12 @@ mod negatives;
 mod ordinary;
 mod person;
 mod place;
+mod prompts;
 mod times;
 mod tools;
 
 pub use label::{Class, Kind, Label, Style};
+pub use prompts::Prompts;
 
 use build::{Builder, Entry};
 use grammar::Language;
