@@ -69,6 +69,11 @@ impl Drop for Share<'_> {
 }
 
 impl Intake {
+    /// The same with a shorter longest body, where that is shorter.
+    pub(super) fn at_most(self, bytes_max: usize) -> Self {
+        Self { bytes_max: self.bytes_max.min(bytes_max), ..self }
+    }
+
     /// Reads a body to its end.
     pub(super) async fn take<'a, B>(
         &self,

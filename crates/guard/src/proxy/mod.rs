@@ -4,6 +4,7 @@
 //! unless a policy says otherwise; the guard reads along. Nothing is forwarded before the account,
 //! its limits and the policies had their say, and nothing of a request that was refused.
 
+mod altered;
 mod body;
 mod client;
 mod headers;
@@ -23,11 +24,13 @@ use crate::{
     Guard, Identity,
     limits::Cost,
     observe::Ended,
-    policy::Actions,
+    policy::alter::{Alteration, with_model},
+    policy::{self, Actions},
     request::{Api, RequestView},
     server::Peer,
     upstream::Outgoing,
 };
+use altered::Altered;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request::Parts};
@@ -116,7 +119,7 @@ async fn answer(
             let (bytes, _share) = if api == Api::Models {
                 (Bytes::new(), None)
             } else {
-                let (bytes, share) = take_body(guard, &head, body).await?;
+                let (bytes, share) = take_body(guard, &head, body, usize::MAX).await?;
                 (bytes, Some(share))
             };
             unread.is_read();
@@ -134,7 +137,15 @@ async fn answer(
             forward(guard, arrival, who, view, outgoing).await
         }
         Route::Health => Ok(json_response(StatusCode::OK, &json!({"status": "ok"}))),
-        Route::Policy | Route::Ledger | Route::NotFound => {
+        Route::Policy => {
+            let ip = guard.proxy.trusted.client(peer.address.ip(), &head.headers);
+            let (bytes, _share) =
+                take_body(guard, &head, body, policy::public::BODY_BYTES_MAX).await?;
+            unread.is_read();
+            let request = Request::from_parts(head, bytes);
+            Ok(policy::public::handle(guard, ip, request).await.map(ProxyBody::whole))
+        }
+        Route::Ledger | Route::NotFound => {
             Err(Refusal::new(StatusCode::NOT_FOUND, "unknown_path", "there is no such end point"))
         }
         Route::WrongMethod { allow } => {
@@ -169,6 +180,7 @@ async fn take_body<'a>(
     guard: &'a Guard,
     head: &Parts,
     body: Incoming,
+    bytes_max: usize,
 ) -> Result<(Bytes, intake::Share<'a>), Refusal> {
     if headers::is_packed(&head.headers) {
         let message = "packed bodies aren't taken: send it without content-encoding";
@@ -176,7 +188,7 @@ async fn take_body<'a>(
             .with_header(header::ACCEPT_ENCODING, "identity")
             .last());
     }
-    guard.proxy.intake.take(&head.headers, body, &guard.proxy.bodies).await
+    guard.proxy.intake.at_most(bytes_max).take(&head.headers, body, &guard.proxy.bodies).await
 }
 
 fn view(api: Api, model: String, bytes: &Bytes) -> Result<RequestView, Refusal> {
@@ -197,6 +209,13 @@ async fn forward(
     let actions = guard.policies.decide(&who, &request, arrival.start_ms);
     if let Some(refusal) = actions.refusal {
         return Err(refusal.into());
+    }
+    let alteration = Alteration::new(request.api, &actions);
+    if let Some(instead) = &actions.downgrade_to
+        && let Some(body) = with_model(&outgoing.body, instead)
+    {
+        outgoing.body = body;
+        outgoing.model.clone_from(instead);
     }
     let estimate = request.estimate(TOKENS_DEFAULT);
     let permit =
@@ -230,20 +249,32 @@ async fn forward(
         request,
         prompt_tokens: estimate.prompt_tokens,
         permit,
+        upstream: body.upstream(),
         status: head.status.as_u16(),
         stream: is_event_stream(&head.headers),
         first_byte: None,
     };
     let is_readable = head.status.is_success() && !headers::is_packed(&head.headers);
-    Ok(Response::from_parts(head, ProxyBody::relay(Relay::new(body, is_readable, open))))
+    let stream = open.stream;
+    let relay = Relay::new(body, is_readable, open);
+    let body = match alteration.filter(|_| is_readable) {
+        None => ProxyBody::relay(relay),
+        Some(alteration) => {
+            // Its length and its digest are those of what the upstream sent.
+            head.headers.remove(header::CONTENT_LENGTH);
+            head.headers.remove("content-digest");
+            head.headers.remove(header::ETAG);
+            ProxyBody::other(Altered::new(relay, alteration, stream))
+        }
+    };
+    Ok(Response::from_parts(head, body))
 }
 
 /// What was done to an answer is said in its headers.
 fn declare(actions: &Actions, headers: &mut HeaderMap) {
     for (measure, decision) in &actions.declared {
-        let measure = serde_json::to_value(measure).ok();
-        let measure = measure.as_ref().and_then(|name| name.as_str()).unwrap_or("other");
-        if let Ok(value) = HeaderValue::try_from(format!("{measure}; decision={decision}")) {
+        let value = format!("{}; decision={decision}", measure.name());
+        if let Ok(value) = HeaderValue::try_from(value) {
             headers.append("stillwatch-policy", value);
         }
     }

@@ -36,6 +36,7 @@ pub(super) struct Open {
     pub(super) request: RequestView,
     pub(super) prompt_tokens: u64,
     pub(super) permit: Permit,
+    pub(super) upstream: usize,
     pub(super) status: u16,
     pub(super) stream: bool,
     pub(super) first_byte: Option<Duration>,
@@ -93,7 +94,8 @@ impl Open {
     fn end(self, answer: Answer, error: Option<&'static str>) {
         let cost = self.cost(&answer);
         let is_success = self.is_success();
-        let Self { guard, id, start, start_ms, who, user_agent, request, permit, .. } = self;
+        let Self { guard, id, start, start_ms, who, user_agent, request, permit, upstream, .. } =
+            self;
         permit.settle(cost);
         if let Some(kind) = error.filter(|kind| *kind != "client_gone") {
             guard.metrics.upstream_errors.get(kind).inc();
@@ -104,7 +106,7 @@ impl Open {
             who: Some(&who),
             model: &request.model,
             response_model: None,
-            upstream: None,
+            upstream: Some(guard.upstreams.url(upstream)),
             status: self.status,
             error,
             start_ms,

@@ -18,7 +18,7 @@ pub(super) enum Route {
     },
     /// `GET /healthz`.
     Health,
-    /// `/stillwatch/decisions/…`, `/stillwatch/terms`.
+    /// `/stillwatch/decisions/…`, `/stillwatch/terms`, `/stillwatch/verified`.
     Policy,
     /// `/stillwatch/ledger/…`.
     Ledger,
@@ -74,7 +74,9 @@ impl Route {
         if path == "/healthz" {
             return Self::get(method, || Some(Self::Health));
         }
-        if path.starts_with("/stillwatch/decisions/") || path == "/stillwatch/terms" {
+        if path.starts_with("/stillwatch/decisions/")
+            || matches!(path, "/stillwatch/terms" | "/stillwatch/verified")
+        {
             return Self::Policy;
         }
         if path.starts_with("/stillwatch/ledger/") {

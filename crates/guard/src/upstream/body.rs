@@ -18,6 +18,7 @@ pub struct UpstreamBody {
     link: Option<Link>,
     pool: Arc<Pool>,
     idle_timeout: Duration,
+    upstream: usize,
 }
 
 impl UpstreamBody {
@@ -26,12 +27,19 @@ impl UpstreamBody {
         link: Link,
         pool: Arc<Pool>,
         idle_timeout: Duration,
+        upstream: usize,
     ) -> Self {
-        let mut body = Self { incoming, link: Some(link), pool, idle_timeout };
+        let mut body = Self { incoming, link: Some(link), pool, idle_timeout, upstream };
         if let Some(link) = &mut body.link {
             link.patience().start(idle_timeout);
         }
         body
+    }
+
+    /// Index of the upstream that answered: another than was chosen, where that one couldn't be
+    /// reached.
+    pub fn upstream(&self) -> usize {
+        self.upstream
     }
 
     fn fail(&mut self, error: UpstreamError) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {

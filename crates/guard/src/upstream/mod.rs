@@ -24,6 +24,7 @@ use http_body_util::Full;
 use pool::Pool;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use target::Target;
@@ -168,13 +169,15 @@ pub struct Outgoing {
 /// One upstream at work.
 #[derive(Debug)]
 struct Upstream {
+    index: usize,
+    url: String,
     target: Target,
     weight: u64,
     models: Vec<String>,
     key: Option<Key>,
     first_byte_timeout: Duration,
     idle_timeout: Duration,
-    pool: std::sync::Arc<Pool>,
+    pool: Arc<Pool>,
     breaker: Breaker,
 }
 
@@ -315,9 +318,14 @@ impl Upstreams {
         self.all.get(index).map_or(&[], |upstream| &upstream.models)
     }
 
+    /// URL of an upstream, without its key.
+    pub fn url(&self, index: usize) -> &str {
+        self.all.get(index).map_or("", |upstream| &upstream.url)
+    }
+
     /// For each upstream its URL (without key) and whether it is in order now.
     pub fn health(&self) -> Vec<(String, bool)> {
-        self.all.iter().map(|u| (u.target.to_string(), u.breaker.is_closed())).collect()
+        self.all.iter().map(|u| (u.url.clone(), u.breaker.is_closed())).collect()
     }
 }
 
@@ -365,13 +373,15 @@ impl Upstream {
             config.keep_alive_max,
         );
         Ok(Self {
+            index,
+            url: target.to_string(),
             target,
             weight: u64::from(config.weight),
             models: config.models.clone(),
             key,
             first_byte_timeout: Duration::from_millis(config.first_byte_timeout_ms),
             idle_timeout: Duration::from_millis(config.idle_timeout_ms),
-            pool: std::sync::Arc::new(pool),
+            pool: Arc::new(pool),
             breaker: Breaker::new(
                 config.breaker_failures,
                 Duration::from_millis(config.breaker_open_ms),
@@ -416,7 +426,8 @@ impl Upstream {
         link: connection::Link,
     ) -> Response<UpstreamBody> {
         head.map(|incoming| {
-            UpstreamBody::new(incoming, link, std::sync::Arc::clone(&self.pool), self.idle_timeout)
+            let pool = Arc::clone(&self.pool);
+            UpstreamBody::new(incoming, link, pool, self.idle_timeout, self.index)
         })
     }
 

@@ -11,6 +11,7 @@
 
 mod anthropic;
 mod chat;
+mod model;
 mod responses;
 mod shorten;
 mod span;
@@ -20,6 +21,7 @@ use super::Actions;
 use crate::request::Api;
 use bytes::Bytes;
 
+pub use model::with_model;
 pub use shorten::SHORTENED_MARK;
 pub use sse::{EVENT_BYTES_MAX, SseAlterer};
 
