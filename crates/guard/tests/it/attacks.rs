@@ -1,0 +1,398 @@
+//! Clients that mean harm: each is refused in time, nothing of it reaches the upstream, and others
+//! are served meanwhile.
+
+use crate::gateway::{Gateway, PATIENCE, chat, client, config, raw, read};
+use stillwatch_testkit::upstream::{Behaviour, MockUpstream};
+use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+/// The status of the first answer in what came back.
+fn status(answer: &str) -> u16 {
+    answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
+}
+
+async fn is_serving(gateway: &Gateway) -> bool {
+    let response = client()
+        .post(gateway.url("/v1/chat/completions"))
+        .json(&chat("still there?", false))
+        .send()
+        .await;
+    response.is_ok_and(|response| response.status() == 200)
+}
+
+#[tokio::test]
+async fn slow_heads_are_cut_off() {
+    let upstream = MockUpstream::start(Behaviour::new());
+    let mut settings = config(&[&upstream]);
+    settings.listen.header_timeout_ms = 300;
+    let gateway = Gateway::start(settings).await;
+    let begin = Instant::now();
+    // One sends nothing, one a byte now and then, one what might become HTTP/2.
+    let silent = TcpStream::connect(gateway.public).await.expect("a connection");
+    let mut preface = TcpStream::connect(gateway.public).await.expect("a connection");
+    preface.write_all(b"PR").await.expect("sent");
+    let mut slow = TcpStream::connect(gateway.public).await.expect("a connection");
+    let trickle = async {
+        slow.write_all(b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nx-a: ").await.expect("sent");
+        while slow.write_all(b"a").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            if begin.elapsed() > PATIENCE {
+                panic!("it is still read after {:?}", begin.elapsed());
+            }
+        }
+    };
+    trickle.await;
+    for mut stream in [silent, preface] {
+        let rest = read(&mut stream, PATIENCE).await;
+        assert_eq!(rest, "");
+    }
+    assert!(is_serving(&gateway).await);
+    assert_eq!(upstream.counts().begun, 1);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn slow_bodies_are_cut_off() {
+    let upstream = MockUpstream::start(Behaviour::new());
+    let mut settings = config(&[&upstream]);
+    settings.listen.body_timeout_ms = 300;
+    settings.listen.body_rate_min = 10_000;
+    let gateway = Gateway::start(settings).await;
+    let head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-length: 5000\r\n\r\n";
+    // One that stops, one that goes on too slowly.
+    let mut stopped = TcpStream::connect(gateway.public).await.expect("a connection");
+    stopped.write_all(head).await.expect("sent");
+    let mut slow = TcpStream::connect(gateway.public).await.expect("a connection");
+    slow.write_all(head).await.expect("sent");
+    let begin = Instant::now();
+    let slow = async {
+        for _ in 0..200 {
+            if slow.write_all(b"a").await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        read(&mut slow, PATIENCE).await
+    };
+    let (stopped, _slow) = tokio::join!(read(&mut stopped, PATIENCE), slow);
+    assert_eq!(status(&stopped), 408, "{stopped}");
+    assert!(stopped.contains("connection: close"), "{stopped}");
+    assert!(begin.elapsed() < PATIENCE);
+    assert_eq!(upstream.counts().begun, 0);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_gigabyte_is_refused_before_it_is_sent() {
+    let upstream = MockUpstream::start(Behaviour::new());
+    let mut settings = config(&[&upstream]);
+    settings.listen.body_bytes_max = 1 << 20;
+    let gateway = Gateway::start(settings).await;
+    // Declared: refused on its head alone.
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-length: 1073741824\r\n\r\n";
+    let answer = gateway.raw(head.as_bytes()).await;
+    assert_eq!(status(&answer), 413, "{answer}");
+    assert!(answer.contains("body_too_large"), "{answer}");
+    // In chunks without end: refused at the limit; what could be sent after that is what
+    // sockets hold, not a gigabyte.
+    let mut stream = TcpStream::connect(gateway.public).await.expect("a connection");
+    stream
+        .write_all(
+            b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n",
+        )
+        .await
+        .expect("sent");
+    let mut chunk = b"10000\r\n".to_vec();
+    chunk.extend(std::iter::repeat_n(b'a', 0x10000));
+    chunk.extend(b"\r\n");
+    let mut sent = 0_usize;
+    while sent < 1 << 30 && stream.write_all(&chunk).await.is_ok() {
+        sent += chunk.len();
+    }
+    assert!(sent < 64 << 20, "{sent} bytes were taken");
+    assert!(is_serving(&gateway).await);
+    assert_eq!(upstream.counts().begun, 1);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_is_still_sending() {
+    let upstream = MockUpstream::start(Behaviour::new());
+    let mut settings = config(&[&upstream]);
+    settings.listen.body_bytes_max = 64 << 10;
+    let gateway = Gateway::start(settings).await;
+    for _ in 0..10 {
+        let response = client()
+            .post(gateway.url("/v1/messages"))
+            .body(vec![b'a'; 3 << 20])
+            .send()
+            .await
+            .expect("an answer, no reset");
+        assert_eq!(response.status(), 413);
+        let body: serde_json::Value = response.json().await.expect("JSON");
+        assert_eq!(body["error"]["type"], "request_too_large");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn all_bodies_together_are_bounded() {
+    let upstream = MockUpstream::start(Behaviour::new());
+    let mut settings = config(&[&upstream]);
+    settings.listen.bodies_bytes_max = 100_000;
+    let gateway = Gateway::start(settings).await;
+    let head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-length: 90000\r\n\r\n";
+    let mut first = TcpStream::connect(gateway.public).await.expect("a connection");
+    first.write_all(head).await.expect("sent");
+    first.write_all(&[b' '; 80_000]).await.expect("sent");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let answer = gateway.raw(&[&head[..], &[b' '; 90_000]].concat()).await;
+    assert_eq!(status(&answer), 503, "{answer}");
+    assert!(answer.contains("retry-after: 1"), "{answer}");
+    drop(first);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(is_serving(&gateway).await, "what is given back can be used again");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn endless_heads_are_refused() {
+    let upstream = MockUpstream::start(Behaviour::new());
+    let gateway = Gateway::before(&[&upstream]).await;
+    let begin = "GET /v1/models HTTP/1.1\r\nhost: a\r\n";
+    let long = format!("{begin}x-a: {}\r\n\r\n", "a".repeat(10 << 20));
+    let many: String = (0..10_000).fold(begin.to_owned(), |all, i| all + &format!("x-{i}: a\r\n"));
+    let target = format!("GET /v1/models?{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(60_000));
+    for (what, sent, expected) in [
+        ("one long header", long, &[431][..]),
+        ("many headers", many + "\r\n", &[431]),
+        ("a long target", target, &[404, 414, 431]),
+    ] {
+        let answer = gateway.raw(sent.as_bytes()).await;
+        // The other end may be closed before the whole head was sent, answer included.
+        assert!(answer.is_empty() || expected.contains(&status(&answer)), "{what}: {answer}");
+    }
+    // Just above the limit the answer always arrives.
+    let answer = gateway.raw(format!("{begin}x-a: {}\r\n\r\n", "a".repeat(64 << 10)).as_bytes()).await;
+    assert_eq!(status(&answer), 431, "{answer}");
+    assert!(is_serving(&gateway).await);
+    assert_eq!(upstream.counts().begun, 1);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn packed_bodies_are_refused_packed() {
+    let upstream = MockUpstream::start(Behaviour::new());
+    let gateway = Gateway::before(&[&upstream]).await;
+    // The length of a bomb's wrapping; what is in it is never looked at.
+    for coding in ["gzip", "br", "zstd", "gzip, gzip", "identity, gzip", "x-unknown"] {
+        let response = client()
+            .post(gateway.url("/v1/chat/completions"))
+            .header("content-encoding", coding)
+            .body(vec![0x1f, 0x8b, 8, 0, 0, 0])
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(response.status(), 415, "{coding}");
+        assert_eq!(response.headers()["accept-encoding"], "identity");
+    }
+    let plain = client()
+        .post(gateway.url("/v1/chat/completions"))
+        .header("content-encoding", "identity")
+        .json(&chat("hello", false))
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(plain.status(), 200);
+    assert_eq!(upstream.counts().begun, 1);
+    gateway.stop().await;
+}
+
+/// What two servers could read as different requests. Each is refused, or is one request for the
+/// upstream with the framing that the guard gives it; a second request that hides in it is either
+/// the next of this connection, with its own account, or never seen.
+#[tokio::test]
+async fn nothing_is_smuggled() {
+    let upstream = MockUpstream::start(Behaviour::new());
+    let gateway = Gateway::before(&[&upstream]).await;
+    let body = chat("hello", false).to_string();
+    let n = body.len();
+    let line = "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n";
+    let hidden = "GET /v1/models HTTP/1.1\r\nhost: b\r\nx-smuggled: yes\r\n\r\n";
+    let chunked = format!("{n:x}\r\n{body}\r\n0\r\n\r\n");
+    let cases: Vec<(&str, String, u16, u64)> = vec![
+        // What, bytes, status, requests at the upstream.
+        ("as it should be", format!("{line}content-length: {n}\r\n\r\n{body}"), 200, 1),
+        ("chunked as it should be", format!("{line}transfer-encoding: chunked\r\n\r\n{chunked}"), 200, 1),
+        (
+            "both lengths: chunked counts, and the connection ends",
+            format!("{line}content-length: {}\r\ntransfer-encoding: chunked\r\n\r\n{chunked}{hidden}", chunked.len() + hidden.len()),
+            200,
+            1,
+        ),
+        (
+            "the other way round",
+            format!("{line}transfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n{chunked}{hidden}"),
+            200,
+            1,
+        ),
+        ("two lengths", format!("{line}content-length: {n}\r\ncontent-length: 0\r\n\r\n{body}"), 400, 0),
+        ("two lengths in one", format!("{line}content-length: {n}, {n}\r\n\r\n{body}"), 400, 0),
+        ("the same length twice", format!("{line}content-length: {n}\r\ncontent-length: {n}\r\n\r\n{body}"), 200, 1),
+        ("a signed length", format!("{line}content-length: +{n}\r\n\r\n{body}"), 400, 0),
+        ("a negative length", format!("{line}content-length: -1\r\n\r\n{body}"), 400, 0),
+        ("a hexadecimal length", format!("{line}content-length: 0x{n:x}\r\n\r\n{body}"), 400, 0),
+        ("a length beyond all", format!("{line}content-length: 99999999999999999999\r\n\r\n{body}"), 400, 0),
+        ("chunked not last", format!("{line}transfer-encoding: chunked, identity\r\n\r\n{chunked}"), 400, 0),
+        ("another coding", format!("{line}transfer-encoding: xchunked\r\n\r\n{chunked}"), 400, 0),
+        ("chunked in HTTP/1.0", format!("POST /v1/chat/completions HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{chunked}"), 400, 0),
+        ("a blank before the colon", format!("{line}transfer-encoding : chunked\r\n\r\n{chunked}"), 400, 0),
+        ("a folded header", format!("{line}x-a: b\r\n c\r\ncontent-length: {n}\r\n\r\n{body}"), 400, 0),
+        ("a folded length", format!("{line}content-length:\r\n {n}\r\n\r\n{body}"), 400, 0),
+        ("a bare return in a value", format!("{line}x-a: b\rx-b: c\r\ncontent-length: {n}\r\n\r\n{body}"), 400, 0),
+        ("a null in a value", format!("{line}x-a: b\0c\r\ncontent-length: {n}\r\n\r\n{body}"), 400, 0),
+        ("a bare line end: read as one", format!("POST /v1/chat/completions HTTP/1.1\nhost: a\ncontent-length: {n}\n\n{body}"), 200, 1),
+        ("a chunk's size with a sign", format!("{line}transfer-encoding: chunked\r\n\r\n+{chunked}"), 400, 0),
+        ("a chunk's size beyond all", format!("{line}transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n{body}"), 400, 0),
+        ("a chunk longer than said", format!("{line}transfer-encoding: chunked\r\n\r\n4\r\n{body}\r\n0\r\n\r\n"), 400, 0),
+        ("a bare line end in chunks", format!("{line}transfer-encoding: chunked\r\n\r\n{n:x}\n{body}\r\n0\r\n\r\n"), 400, 0),
+        ("a body with no length", format!("{line}\r\n{body}"), 400, 0),
+        ("no such version", format!("POST /v1/chat/completions HTTP/3.0\r\nhost: a\r\ncontent-length: {n}\r\n\r\n{body}"), 400, 0),
+        ("blanks in the line", format!("POST  /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-length: {n}\r\n\r\n{body}"), 400, 0),
+        ("nonsense", "\x16\x03\x01\x02\0\x01\0\x01\u{fc}\r\n\r\n".to_owned(), 400, 0),
+    ];
+    for (what, sent, expected, begun) in cases {
+        let before = upstream.counts().begun;
+        let answer = gateway.raw(sent.as_bytes()).await;
+        assert_eq!(status(&answer), expected, "{what}: {answer}");
+        assert_eq!(upstream.counts().begun - before, begun, "{what}");
+    }
+    assert!(upstream.requests().iter().all(|seen| {
+        seen.body == body.as_bytes()
+            && seen.header("content-length") == n.to_string()
+            && seen.header("transfer-encoding").is_empty()
+            && seen.header("x-smuggled").is_empty()
+    }));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_each_their_own() {
+    let upstream = MockUpstream::start(Behaviour::new());
+    let gateway = Gateway::before(&[&upstream]).await;
+    let body = chat("hello", false).to_string();
+    let one = |key: &str| {
+        format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let answer = gateway.raw((one("k1") + &one("k2") + &one("k3")).as_bytes()).await;
+    assert_eq!(answer.matches("HTTP/1.1 200").count(), 3, "{answer}");
+    let seen = upstream.requests();
+    let keys: Vec<&str> = seen.iter().map(|request| request.header("authorization")).collect();
+    assert_eq!(keys, ["Bearer k1", "Bearer k2", "Bearer k3"]);
+    gateway.stop().await;
+}
+
+/// Where a request goes is not for the client to say.
+#[tokio::test]
+async fn the_client_chooses_no_address() {
+    let upstream = MockUpstream::start(Behaviour::new());
+    let other = MockUpstream::start(Behaviour::new());
+    let gateway = Gateway::before(&[&upstream]).await;
+    let (evil, body) = (other.addr, chat("hello", false).to_string());
+    let tail = format!("content-length: {}\r\n\r\n{body}", body.len());
+    for (head, expected) in [
+        (format!("POST http://{evil}/v1/chat/completions HTTP/1.1\r\nhost: a\r\n"), 200),
+        (format!("POST /v1/chat/completions HTTP/1.1\r\nhost: {evil}\r\n"), 200),
+        (format!("POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nx-forwarded-host: {evil}\r\nforwarded: host={evil}\r\n"), 200),
+        (format!("POST http://user@{evil}/v1/chat/completions HTTP/1.1\r\nhost: a\r\n"), 200),
+        (format!("POST /http://{evil}/v1/chat/completions HTTP/1.1\r\nhost: a\r\n"), 404),
+        (format!("POST //{evil}/v1/chat/completions HTTP/1.1\r\nhost: a\r\n"), 404),
+        (format!("POST @{evil}/v1/chat/completions HTTP/1.1\r\nhost: a\r\n"), 400),
+    ] {
+        let answer = gateway.raw((head.clone() + &tail).as_bytes()).await;
+        assert_eq!(status(&answer), expected, "{head}: {answer}");
+    }
+    let tunnel = gateway.raw(format!("CONNECT {evil} HTTP/1.1\r\nhost: {evil}\r\n\r\n").as_bytes()).await;
+    assert_eq!(status(&tunnel), 404, "{tunnel}");
+    for seen in upstream.requests() {
+        assert_eq!(seen.header("host"), upstream.addr.to_string());
+        assert!(seen.headers.keys().all(|name| !name.as_str().contains("forwarded")));
+    }
+    assert_eq!(other.counts().connections, 0);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn paths_lead_nowhere_else() {
+    let upstream = MockUpstream::start(Behaviour::new());
+    let gateway = Gateway::before(&[&upstream]).await;
+    for path in [
+        "/v1/../etc/passwd", "/v1/models/../chat/completions", "/v1/models/%2e%2e/admin",
+        "/v1/models/..%2f..%2fadmin", "/v1/models/a%00", "/v1/models/a%0d%0aset-cookie:%20b",
+        "/v1/models/%252e%252e", "/v1/models/a\\..\\b", "/./v1/models", "/v1//models", "/",
+        "/metrics", "/admin", "/admin/api/accounts", "/login", "/dashboard", "/stillwatch",
+        "/stillwatch/../admin", "/.env",
+    ] {
+        let answer = gateway.raw(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()).await;
+        assert!([400, 404].contains(&status(&answer)), "{path}: {answer}");
+        assert!(!answer.to_lowercase().contains("\r\nset-cookie"), "{path}: {answer}");
+    }
+    assert_eq!(upstream.counts().begun, 0);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait() {
+    let upstream = MockUpstream::start(Behaviour::new());
+    let mut settings = config(&[&upstream]);
+    settings.listen.connections_max = 2;
+    let gateway = Gateway::start(settings).await;
+    let first = TcpStream::connect(gateway.public).await.expect("a connection");
+    let second = TcpStream::connect(gateway.public).await.expect("a connection");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let ask = b"GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let mut third = TcpStream::connect(gateway.public).await.expect("it waits in the queue");
+    third.write_all(ask).await.expect("sent");
+    assert_eq!(read(&mut third, Duration::from_millis(300)).await, "", "not accepted yet");
+    drop(first);
+    let answer = read(&mut third, PATIENCE).await;
+    assert_eq!(status(&answer), 200, "{answer}");
+    drop(second);
+    gateway.stop().await;
+}
+
+/// A client that asks for much and reads nothing holds neither memory nor the upstream for ever.
+#[tokio::test]
+async fn clients_that_read_nothing_are_cut_off() {
+    use stillwatch_testkit::upstream::Fault;
+    let upstream = MockUpstream::start(Behaviour::new().always(Fault::HugeBody { bytes: 64 << 20 }));
+    let mut settings = config(&[&upstream]);
+    settings.listen.write_timeout_ms = 300;
+    let gateway = Gateway::start(settings).await;
+    let body = chat("hello", false).to_string();
+    let mut stream = TcpStream::connect(gateway.public).await.expect("a connection");
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n";
+    let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let counts = upstream.wait_for(|counts| counts.cancelled == 1).await;
+    assert_eq!((counts.begun, counts.cancelled), (1, 1), "{counts:?}");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn raw_helper_sees_a_closed_port() {
+    // The tests above rest on what `raw` sees: an answer that ends is seen to end.
+    let upstream = MockUpstream::start(Behaviour::new());
+    let gateway = Gateway::before(&[&upstream]).await;
+    let ask = b"GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let begin = Instant::now();
+    let answer = raw(gateway.public, ask, PATIENCE).await;
+    assert_eq!(status(&answer), 200);
+    assert!(begin.elapsed() < PATIENCE);
+    gateway.stop().await;
+}
