@@ -22,6 +22,8 @@ pub(super) struct Relay {
     body: UpstreamBody,
     reader: Option<Reader>,
     open: Option<Open>,
+    /// The upstream broke off; what came before is on its way to the client.
+    failed: Option<UpstreamError>,
 }
 
 /// A request whose answer hasn't ended.
@@ -46,7 +48,7 @@ impl Relay {
     /// Reads along unless the answer is packed or an error.
     pub(super) fn new(body: UpstreamBody, is_readable: bool, open: Open) -> Self {
         let reader = is_readable.then(|| Reader::new(open.request.api, open.stream));
-        Self { body, reader, open: Some(open) }
+        Self { body, reader, open: Some(open), failed: None }
     }
 
     fn end(&mut self, error: Option<UpstreamError>, is_whole: bool) {
@@ -154,6 +156,9 @@ impl Body for Relay {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         let this = &mut *self;
+        if let Some(error) = this.failed.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let polled = Pin::new(&mut this.body).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
@@ -168,7 +173,14 @@ impl Body for Relay {
                     }
                 }
             }
-            Poll::Ready(Some(Err(error))) => this.end(Some(*error), false),
+            Poll::Ready(Some(Err(error))) => {
+                this.end(Some(*error), false);
+                // An error ends the connection at once; one turn later what is buffered has been
+                // handed to the socket, so that the client has all that came before the cut.
+                this.failed = Some(*error);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             Poll::Ready(None) => this.end(None, true),
             Poll::Pending => {}
         }

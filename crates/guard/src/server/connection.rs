@@ -89,24 +89,28 @@ pub(super) async fn serve<A: Answer>(room: &Arc<Room<A>>, stream: TcpStream, add
     // A peer that is gone already is noticed at the first read.
     stream.set_nodelay(true).ok();
     let peer = Arc::new(Peer::new(address));
-    let patience = room.limits.header_timeout;
     match &room.tls {
         None => {
-            let Ok(Some(is_http2)) = tokio::time::timeout(patience, speaks_http2(&stream)).await
-            else {
-                return;
-            };
-            speak(room, Socket::new(stream, &peer, room.limits.write_timeout), peer, is_http2)
-                .await;
+            let Some(Some(is_http2)) = greeted(room, speaks_http2(&stream)).await else { return };
+            let socket = Socket::new(stream, &peer, room.limits.write_timeout);
+            speak(room, socket, peer, is_http2).await;
         }
         Some(tls) => {
-            let Ok(Ok(stream)) = tokio::time::timeout(patience, tls.accept(stream)).await else {
-                return;
-            };
+            let Some(Ok(stream)) = greeted(room, tls.accept(stream)).await else { return };
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            speak(room, Socket::new(stream, &peer, room.limits.write_timeout), peer, is_http2)
-                .await;
+            let socket = Socket::new(stream, &peer, room.limits.write_timeout);
+            speak(room, socket, peer, is_http2).await;
         }
+    }
+}
+
+/// What comes before the first request: within its time, and not after the signal to end.
+async fn greeted<A: Answer, T>(room: &Room<A>, greeting: impl Future<Output = T>) -> Option<T> {
+    let mut phase = room.phase.clone();
+    tokio::select! {
+        biased;
+        greeting = tokio::time::timeout(room.limits.header_timeout, greeting) => greeting.ok(),
+        _ended = changed(&mut phase, Phase::Run) => None,
     }
 }
 

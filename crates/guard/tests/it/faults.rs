@@ -85,6 +85,7 @@ async fn redirects_are_answers_like_any_other() {
     let to = format!("{}/v1/chat/completions", other.url());
     let upstream = MockUpstream::start(Behaviour::new().always(Fault::redirect(&to)));
     let gateway = Gateway::before(&[&upstream]).await;
+    drop(client());
     let client =
         reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
     let response = client
@@ -116,7 +117,10 @@ async fn a_cut_is_seen_as_a_cut() {
         stream.write_all(request.as_bytes()).await.expect("sent");
         let answer = read(&mut stream, PATIENCE).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{fault:?}: {answer}");
-        assert!(answer.matches("data: ").count() >= 2, "{fault:?}: what came is passed on: {answer}");
+        assert!(
+            answer.matches("data: ").count() >= 2,
+            "{fault:?}: what came is passed on: {answer}"
+        );
         assert!(!answer.contains("[DONE]"), "{fault:?}");
         assert!(!answer.ends_with("0\r\n\r\n"), "{fault:?}: {answer}");
         gateway.stop().await;
@@ -143,7 +147,8 @@ async fn a_client_that_leaves_stops_the_upstream() {
         let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
         socket.write_all(request.as_bytes()).await.expect("sent");
         upstream.wait_for(|counts| counts.begun == 1).await;
-        drop(read(&mut socket, Duration::from_millis(150)).await);
+        let listen = read(&mut socket, PATIENCE);
+        drop(tokio::time::timeout(Duration::from_millis(200), listen).await);
         drop(socket);
         let counts = upstream.wait_for(|counts| counts.cancelled == 1).await;
         assert_eq!((counts.begun, counts.cancelled), (1, 1), "{counts:?}");
@@ -192,7 +197,8 @@ async fn a_dead_upstream_costs_no_request() {
 
 #[tokio::test]
 async fn upstreams_take_turns_by_weight() {
-    let (one, three) = (MockUpstream::start(Behaviour::new()), MockUpstream::start(Behaviour::new()));
+    let (one, three) =
+        (MockUpstream::start(Behaviour::new()), MockUpstream::start(Behaviour::new()));
     let mut settings = config(&[&one, &three]);
     settings.upstream[1].weight = 3;
     let gateway = Gateway::start(settings).await;
@@ -296,7 +302,8 @@ async fn requests_in_flight_end_and_new_ones_are_refused() {
 
 #[tokio::test]
 async fn the_end_doesnt_wait_for_ever() {
-    let upstream = MockUpstream::start(Behaviour::new().always(Fault::HangMidStream { after_events: 1 }));
+    let upstream =
+        MockUpstream::start(Behaviour::new().always(Fault::HangMidStream { after_events: 1 }));
     let mut settings = config(&[&upstream]);
     settings.listen.drain_timeout_ms = 200;
     let gateway = Gateway::start(settings).await;
@@ -318,11 +325,14 @@ async fn nothing_is_lost_doubled_or_mixed_up() {
     const CLIENTS: u64 = 24;
     const EACH: u64 = 30;
     let upstream = MockUpstream::start(
-        Behaviour::new().always(Fault::Echo).recorded_max(usize::try_from(2 * CLIENTS * EACH).expect("few")),
+        Behaviour::new()
+            .always(Fault::Echo)
+            .recorded_max(usize::try_from(2 * CLIENTS * EACH).expect("few")),
     );
     let gateway = Arc::new(Gateway::before(&[&upstream]).await);
     let answered = Arc::new(AtomicU64::new(0));
-    let http2 = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().expect("a client");
+    let http2 =
+        reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().expect("a client");
     let tasks: Vec<_> = (0..2 * CLIENTS)
         .map(|i| {
             let (gateway, answered) = (Arc::clone(&gateway), Arc::clone(&answered));

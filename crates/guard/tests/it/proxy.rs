@@ -4,10 +4,10 @@ use crate::gateway::{Gateway, PATIENCE, chat, client, config, read};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use stillwatch_evidence::Secret;
 use stillwatch_guard::request::Api;
 use stillwatch_guard::upstream::{Outgoing, UpstreamConfig, Upstreams};
 use stillwatch_guard::{Secrets, server::Listeners};
-use stillwatch_evidence::Secret;
 use stillwatch_testkit::upstream::{Behaviour, Fault, MockUpstream};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -27,7 +27,8 @@ async fn chat_passes_in_both_shapes() {
             .await
             .expect("an answer");
         assert_eq!(response.status(), 200);
-        names.insert(response.headers()["stillwatch-request-id"].to_str().expect("text").to_owned());
+        names
+            .insert(response.headers()["stillwatch-request-id"].to_str().expect("text").to_owned());
         let kind = response.headers().get("content-type").expect("a type").clone();
         assert_eq!(kind.to_str().expect("text").starts_with("text/event-stream"), stream);
         let text = response.text().await.expect("a body");
@@ -48,11 +49,23 @@ async fn the_clients_own_bytes_go_upstream() {
     let upstream = MockUpstream::start(Behaviour::new());
     let gateway = Gateway::before(&[&upstream]).await;
     let cases = [
-        ("/v1/chat/completions", "{ \"x_unknown\" : {\"a\":[1.50, 1e3, null]},\n\t\"messages\":[{\"content\":[{\"type\":\"text\",\"text\":\"\\u0068\\u00e4\"},{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/png;base64,iVBO\"}}],\"role\":\"user\"}],\"model\":\"m\",\"temperature\":0.70000000000000001,\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{}}}]  }"),
-        ("/v1/completions", "{\"model\":\"m\",\"prompt\":\"a\\/b\",\"logit_bias\":{\"50256\":-100}}"),
-        ("/v1/responses", "{\"model\":\"m\",\"input\":[{\"role\":\"user\",\"content\":\"hi\"}],\"store\":false}\n"),
+        (
+            "/v1/chat/completions",
+            "{ \"x_unknown\" : {\"a\":[1.50, 1e3, null]},\n\t\"messages\":[{\"content\":[{\"type\":\"text\",\"text\":\"\\u0068\\u00e4\"},{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/png;base64,iVBO\"}}],\"role\":\"user\"}],\"model\":\"m\",\"temperature\":0.70000000000000001,\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{}}}]  }",
+        ),
+        (
+            "/v1/completions",
+            "{\"model\":\"m\",\"prompt\":\"a\\/b\",\"logit_bias\":{\"50256\":-100}}",
+        ),
+        (
+            "/v1/responses",
+            "{\"model\":\"m\",\"input\":[{\"role\":\"user\",\"content\":\"hi\"}],\"store\":false}\n",
+        ),
         ("/v1/embeddings", "{\"input\":\"hi\",\"model\":\"m\",\"dimensions\":8}"),
-        ("/v1/messages?beta=true", "{\"model\":\"m\",\"max_tokens\":9,\"system\":[{\"type\":\"text\",\"text\":\"s\",\"cache_control\":{\"type\":\"ephemeral\"}}],\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"),
+        (
+            "/v1/messages?beta=true",
+            "{\"model\":\"m\",\"max_tokens\":9,\"system\":[{\"type\":\"text\",\"text\":\"s\",\"cache_control\":{\"type\":\"ephemeral\"}}],\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
+        ),
     ];
     for (path, body) in cases {
         let response = client()
@@ -123,7 +136,9 @@ async fn the_upstreams_headers_pass_but_for_those_of_the_hop() {
         .await
         .expect("an answer");
     let found = response.headers();
-    for name in ["x-ratelimit-remaining-requests", "openai-processing-ms", "request-id", "content-type"] {
+    for name in
+        ["x-ratelimit-remaining-requests", "openai-processing-ms", "request-id", "content-type"]
+    {
         assert!(found.contains_key(name), "{name}");
     }
     for name in ["keep-alive", "x-of-this-hop", "proxy-authenticate", "stillwatch-policy"] {
@@ -260,9 +275,7 @@ async fn keys_are_replaced_where_they_stood() {
     ] {
         let headers = sent
             .iter()
-            .map(|(name, value)| {
-                (name.parse().expect("a name"), value.parse().expect("a value"))
-            })
+            .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")))
             .collect::<http::HeaderMap>();
         let outgoing = Outgoing {
             api,

@@ -108,7 +108,8 @@ async fn bytes_are_the_same_at_both_ends() {
     let mock = MockUpstream::start(Behaviour::new().tokens(12..=12).reasoning());
     let pieces = Arc::new(Mutex::new(Vec::new()));
     let mut settings = config(&[]);
-    settings.upstream = vec![UpstreamConfig::new(format!("http://{}", scripted(Arc::clone(&pieces)).await))];
+    settings.upstream =
+        vec![UpstreamConfig::new(format!("http://{}", scripted(Arc::clone(&pieces)).await))];
     let gateway = Gateway::start(settings).await;
     let client = client();
     for stream in [false, true] {
@@ -118,8 +119,9 @@ async fn bytes_are_the_same_at_both_ends() {
             let sent = direct.bytes().await.expect("a body");
             assert!(sent.len() > 50, "{path}: {sent:?}");
             for seed in 0..6_u64 {
-                let (in_chunk, in_segment) = [(1, 1), (7, 3), (40, 40), (400, 13), (9000, 1000), (3, 9000)]
-                    [usize::try_from(seed).expect("few")];
+                let (in_chunk, in_segment) =
+                    [(1, 1), (7, 3), (40, 40), (400, 13), (9000, 1000), (3, 9000)]
+                        [usize::try_from(seed).expect("few")];
                 let framed = chunked(&sent, in_chunk, seed);
                 let head = format!(
                     "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -142,16 +144,21 @@ async fn bytes_are_the_same_at_both_ends() {
 async fn bytes_are_the_same_in_other_framings() {
     let pieces = Arc::new(Mutex::new(Vec::new()));
     let mut settings = config(&[]);
-    settings.upstream = vec![UpstreamConfig::new(format!("http://{}", scripted(Arc::clone(&pieces)).await))];
+    settings.upstream =
+        vec![UpstreamConfig::new(format!("http://{}", scripted(Arc::clone(&pieces)).await))];
     let gateway = Gateway::start(settings).await;
-    let body: Vec<u8> = (0..100_000_u32).map(|i| u8::try_from(i * 7 % 251).expect("a byte")).collect();
+    let body: Vec<u8> =
+        (0..100_000_u32).map(|i| u8::try_from(i * 7 % 251).expect("a byte")).collect();
     let request = json!({"model": "m", "messages": []});
     for (framing, body) in [
         (format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len()), &body[..]),
         ("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_owned(), &body[..]),
         ("HTTP/1.0 200 OK\r\n\r\n".to_owned(), &body[..]),
         ("HTTP/1.1 204 No Content\r\n\r\n".to_owned(), &[]),
-        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned(), &[]),
+        (
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            &[],
+        ),
     ] {
         *pieces.lock().expect("no panic") = cut(&[framing.as_bytes(), body].concat(), 5_000, 3);
         let response = client()
