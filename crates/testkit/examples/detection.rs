@@ -11,7 +11,7 @@ use std::io::Write as _;
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
 use stillwatch_testkit::detection::{
-    Detector, Flagged, NearestDistance, PublishedRules, Stillwatch, Tally, run,
+    Detector, Flagged, NearestDistance, PublishedRules, Stillwatch, Tally, run, tables,
 };
 use stillwatch_testkit::traffic::{Kind, Label, Replay, ReplayParams, Style};
 
@@ -84,27 +84,30 @@ fn main() -> ExitCode {
 }
 
 fn measure(flags: &Flags) -> Result<(), String> {
-    let mut out = std::io::stdout();
+    let mut tallies = BTreeMap::<String, Vec<(String, Tally)>>::new();
     for requests in &flags.requests {
-        let mut tallies = BTreeMap::<String, Tally>::new();
         for seed in flags.seeds.clone() {
             let params =
                 ReplayParams { seed, requests_per_account: *requests, ..flags.params.clone() };
             for (name, labels, seen, flagged) in one(&params, flags) {
-                tallies.entry(name).or_default().add(&labels, &seen, &flagged);
+                let columns = tallies.entry(name).or_default();
+                let column = format!("{requests} requests");
+                if columns.last().is_none_or(|(name, _)| *name != column) {
+                    columns.push((column, Tally::default()));
+                }
+                if let Some((_, tally)) = columns.last_mut() {
+                    tally.add(&labels, &seen, &flagged);
+                }
             }
         }
-        for (name, tally) in &tallies {
-            let seeds = (flags.seeds.start(), flags.seeds.end());
-            writeln!(
-                out,
-                "## {name}: {requests} requests per harvesting account, seeds {} to {}\n\n{}",
-                seeds.0,
-                seeds.1,
-                tally.report()
-            )
+    }
+    let mut out = std::io::stdout();
+    for (name, columns) in &tallies {
+        let columns: Vec<(String, &Tally)> =
+            columns.iter().map(|(column, tally)| (column.clone(), tally)).collect();
+        let (first, last) = (flags.seeds.start(), flags.seeds.end());
+        writeln!(out, "## {name}, seeds {first} to {last}\n\n{}", tables(&columns))
             .map_err(|e| e.to_string())?;
-        }
     }
     Ok(())
 }

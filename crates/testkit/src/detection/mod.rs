@@ -16,7 +16,7 @@ pub use distance::NearestDistance;
 pub use interval::clopper_pearson;
 pub use rules::PublishedRules;
 pub use stillwatch::{Stillwatch, observation};
-pub use tally::{Score, Tally};
+pub use tally::{Score, Tally, tables};
 
 use crate::traffic::{Replay, ReplayParams};
 use std::collections::BTreeSet;

@@ -34,7 +34,10 @@ impl fmt::Display for Score {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (low, high) = clopper_pearson(self.hits, self.n);
         let [share, low, high] = [self.share(), low, high].map(|x| 100.0 * x);
-        write!(f, "{}/{} | {share:.1}% | {low:.1}–{high:.1}%", self.hits, self.n)
+        if self.n == 0 {
+            return f.write_str("none");
+        }
+        write!(f, "{}/{} {share:.1}% ({low:.1}–{high:.1})", self.hits, self.n)
     }
 }
 
@@ -94,37 +97,59 @@ impl Tally {
     pub fn innocents(&self) -> Score {
         self.classes.values().fold(self.ordinary, |sum, score| sum.plus(*score))
     }
+}
 
-    /// Tables in Markdown.
-    pub fn report(&self) -> String {
-        let mut out = String::new();
-        let _infallible = self.write(&mut out);
-        out
-    }
+/// Tables in Markdown: a column for each tally.
+pub fn tables(columns: &[(String, &Tally)]) -> String {
+    let mut out = String::new();
+    let _infallible = write_tables(&mut out, columns);
+    out
+}
 
-    fn write(&self, out: &mut String) -> fmt::Result {
-        writeln!(out, "| harvesting accounts | style | found | share | 95% |")?;
-        writeln!(out, "| --- | --- | --- | --- | --- |")?;
-        for ((kind, style), score) in &self.campaigns {
-            writeln!(out, "| {} | {style} | {score} |", kind.name())?;
+fn write_tables(out: &mut String, columns: &[(String, &Tally)]) -> fmt::Result {
+    let kinds: BTreeSet<(Style, Kind)> =
+        columns.iter().flat_map(|(_, t)| t.campaigns.keys().map(|(k, s)| (*s, *k))).collect();
+    let classes: BTreeSet<Class> =
+        columns.iter().flat_map(|(_, t)| t.classes.keys().copied()).collect();
+    head(out, "harvesting accounts found", columns)?;
+    for style in [Style::A, Style::B] {
+        for (_, kind) in kinds.iter().filter(|(s, _)| *s == style) {
+            row(out, &format!("{style}: {}", kind.name()), columns, |t| {
+                t.campaigns.get(&(*kind, style)).copied().unwrap_or_default()
+            })?;
         }
-        for style in [Style::A, Style::B] {
-            let score = self.found(style);
-            if score.n > 0 {
-                writeln!(out, "| **all** | {style} | {score} |")?;
-            }
+        if kinds.iter().any(|(s, _)| *s == style) {
+            row(out, &format!("**{style}: all**"), columns, |t| t.found(style))?;
         }
-        writeln!(out, "\n| innocents | hit | share | 95% |\n| --- | --- | --- | --- |")?;
-        writeln!(out, "| ordinary | {} |", self.ordinary)?;
-        for (class, score) in &self.classes {
-            writeln!(out, "| {} | {score} |", class.name())?;
-        }
-        writeln!(out, "| **all** | {} |", self.innocents())?;
-        writeln!(
-            out,
-            "| flagged groups without a majority of harvesters | {} |",
-            self.false_groups
-        )?;
-        writeln!(out, "| innocent members of flagged groups | {} |", self.innocent_members)
     }
+    writeln!(out)?;
+    head(out, "innocents hit", columns)?;
+    row(out, "ordinary", columns, |t| t.ordinary)?;
+    for class in classes {
+        row(out, class.name(), columns, |t| t.classes.get(&class).copied().unwrap_or_default())?;
+    }
+    row(out, "**all innocents**", columns, Tally::innocents)?;
+    row(out, "flagged groups without a majority of harvesters", columns, |t| t.false_groups)?;
+    row(out, "innocent members of flagged groups", columns, |t| t.innocent_members)
+}
+
+fn head(out: &mut String, what: &str, columns: &[(String, &Tally)]) -> fmt::Result {
+    write!(out, "| {what} |")?;
+    columns.iter().try_for_each(|(name, _)| write!(out, " {name} |"))?;
+    write!(out, "\n| --- |")?;
+    columns.iter().try_for_each(|_| write!(out, " --- |"))?;
+    writeln!(out)
+}
+
+fn row(
+    out: &mut String,
+    name: &str,
+    columns: &[(String, &Tally)],
+    score: impl Fn(&Tally) -> Score,
+) -> fmt::Result {
+    write!(out, "| {name} |")?;
+    for (_, tally) in columns {
+        write!(out, " {} |", score(tally))?;
+    }
+    writeln!(out)
 }
