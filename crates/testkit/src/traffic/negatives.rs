@@ -71,6 +71,7 @@ fn office(builder: &mut Builder<'_>, label: Label, size: usize) {
     let system = language.freeze(&mut rng, pattern, subject);
     let address = place::address(&mut rng);
     let zone_h = zone(&mut rng);
+    let plan = if rng.random_bool(0.5) { "enterprise" } else { "team" };
     let domains: Vec<usize> = std::iter::once(subject.domain)
         .chain((0..4).map(|_| rng.random_range(0..language.n_domains())))
         .collect();
@@ -78,7 +79,7 @@ fn office(builder: &mut Builder<'_>, label: Label, size: usize) {
         let person = Person::new(language, &mut rng).interests(domains.clone()).system(&system);
         let n = (lognormal(&mut rng, 30.0, 0.8) as usize).clamp(3, 300);
         let times = builder.span.office(&mut rng, n, zone_h);
-        let spec = chat(&mut rng, "team", Network::Fixed(address.clone()), Box::new(person));
+        let spec = chat(&mut rng, plan, Network::Fixed(address.clone()), Box::new(person));
         builder.add(label, spec, &times);
     }
 }

@@ -11,12 +11,35 @@ use rand::Rng;
 
 /// Adds this many.
 pub(super) fn add(builder: &mut Builder<'_>, n: usize, vpn: &[String]) {
+    let mut homes = Vec::new();
     for _ in 0..n {
-        one(builder, vpn);
+        one(builder, vpn, &mut homes);
     }
 }
 
-fn one(builder: &mut Builder<'_>, vpn: &[String]) {
+/// Homes whose next tenant is looked for; families and flats share an address.
+const HOMES_MAX: usize = 40;
+
+/// What front ends for own keys send with every request, whoever types.
+const FRONT_ENDS: [(&str, &str); 3] = [
+    (
+        "typechat/2.3",
+        "You are a helpful assistant. Answer as concisely as possible. Use Markdown. If you are \
+         unsure, say so instead of guessing.",
+    ),
+    (
+        "desk-llm/0.9.4",
+        "You are a large language model. Follow the user's instructions carefully. Respond using \
+         Markdown. Current conversation starts below.",
+    ),
+    (
+        "OpenAI/JS 4.77.0",
+        "You are an AI assistant in a browser side bar. Be helpful, harmless and honest. Keep \
+         answers short unless asked for more.",
+    ),
+];
+
+fn one(builder: &mut Builder<'_>, vpn: &[String], homes: &mut Vec<Network>) {
     let language = builder.language;
     let mut rng = builder.fork();
     let zone_h = [-8, -5, -3, 0, 1, 1, 2, 3, 5, 8, 9][rng.random_range(0..11)];
@@ -35,9 +58,21 @@ fn one(builder: &mut Builder<'_>, vpn: &[String]) {
     let n = volume(&mut rng, 12.0);
     match rng.random_range(0..100) {
         // Chats like everybody.
-        0..62 => {
+        0..57 => {
             let times = builder.span.person(&mut rng, n, zone_h);
             let spec = chat(person, &mut rng, network);
+            builder.add(Label::Ordinary, spec, &times);
+        }
+        // Chats through a front end with an own key: its system prompt and settings are shared
+        // by all who use it.
+        57..62 => {
+            let (agent, system) = FRONT_ENDS[zipf(&mut rng, FRONT_ENDS.len())];
+            let times = builder.span.person(&mut rng, n, zone_h);
+            let mut spec = chat(person.system(system), &mut rng, network);
+            spec.plan = "api";
+            spec.agent = agent.to_owned();
+            spec.params.temperature = Some(0.7);
+            spec.params.max_tokens = Some(2_048);
             builder.add(Label::Ordinary, spec, &times);
         }
         // Lives in it.

@@ -62,6 +62,7 @@ fn rag(builder: &mut Builder<'_>, label: Label, size: usize) {
     let servers: Vec<String> = (0..3).map(|_| place::cloud(&mut rng)).collect();
     let hosted = rng.random_bool(0.5);
     let agent = place::library(&mut rng);
+    let plan = if rng.random_bool(0.4) { "enterprise" } else { "api" };
     let params = Params { temperature: Some(0.2), max_tokens: Some(500), ..Params::default() };
     for tenant in 0..size {
         let domains: Vec<usize> = if tenant == 0 {
@@ -82,6 +83,7 @@ fn rag(builder: &mut Builder<'_>, label: Label, size: usize) {
         };
         let mut spec = machine(&mut rng, params.clone(), script);
         spec.agent.clone_from(&agent);
+        spec.plan = plan;
         if hosted {
             spec.network = Network::Pool(servers.clone());
         }
@@ -143,6 +145,7 @@ fn translation(builder: &mut Builder<'_>, label: Label, size: usize) {
     let user = frozen(builder, &mut rng, "translation_user", subject);
     let address = place::cloud(&mut rng);
     let zone_h = rng.random_range(-6..9);
+    let plan = if rng.random_bool(0.5) { "enterprise" } else { "api" };
     for _ in 0..size {
         let domain = rng.random_range(0..builder.language.n_domains());
         let script = template(String::new(), user.clone(), "ask", vec![domain]);
@@ -156,6 +159,7 @@ fn translation(builder: &mut Builder<'_>, label: Label, size: usize) {
         let params =
             Params { temperature: Some(0.0), max_tokens: Some(2_048), ..Params::default() };
         let mut spec = machine(&mut rng, params, script);
+        spec.plan = plan;
         spec.network = Network::Fixed(address.clone());
         builder.add(label, spec, &times);
     }
@@ -207,7 +211,8 @@ fn support(builder: &mut Builder<'_>, label: Label, size: usize) {
     }
 }
 
-/// Looks like harvesting in all but its contract, which the plan tells.
+/// Looks like harvesting in all but its contract, which no log tells: the plan is that of any
+/// large customer.
 fn licensed(builder: &mut Builder<'_>, label: Label, size: usize) {
     let mut rng = builder.fork();
     let address = place::cloud(&mut rng);
@@ -220,7 +225,7 @@ fn licensed(builder: &mut Builder<'_>, label: Label, size: usize) {
         let params =
             Params { temperature: Some(0.9), max_tokens: Some(2_048), ..Params::default() };
         let mut spec = machine(&mut rng, params, script);
-        spec.plan = "licensed";
+        spec.plan = "enterprise";
         spec.model = "chat-large";
         spec.network = Network::Fixed(address.clone());
         builder.add(label, spec, &times);
