@@ -30,10 +30,15 @@ pub(super) fn caller(extensions: &Extensions) -> Option<IpAddr> {
     extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
 }
 
+/// Who does something: the name of an admin key. In the extensions of every request that was let
+/// through.
+#[derive(Debug, Clone)]
+pub(crate) struct Admin(pub(crate) Arc<str>);
+
 /// What came of a presented key.
 pub(super) enum Checked {
-    /// It is an admin key.
-    Right,
+    /// It is an admin key, of this name.
+    Right(Arc<str>),
     /// It is none.
     Wrong,
     /// The caller guesses; the key wasn't looked at. Seconds to wait.
@@ -53,9 +58,9 @@ pub(super) fn check_key(
         guard.metrics.key_failures.get("admin_too_many_guesses").inc();
         return Checked::Wait(wait_ms.div_euclid(1_000) + 1);
     }
-    if guard.keys.check_admin(key) {
+    if let Some(id) = guard.keys.admin_id(key, now_ms) {
         throttle.succeeded(ip);
-        return Checked::Right;
+        return Checked::Right(id.into());
     }
     throttle.failed(ip, now_ms);
     guard.metrics.key_failures.get("admin").inc();
@@ -68,10 +73,14 @@ fn needs_key() -> Response {
     ([(header::WWW_AUTHENTICATE, "Bearer")], refused).into_response()
 }
 
-fn by_key(guard: &Guard, throttle: &Throttle, request: &Request) -> Result<(), Response> {
+/// Notes who it is, where the key is an admin key.
+fn by_key(guard: &Guard, throttle: &Throttle, request: &mut Request) -> Result<(), Response> {
     let Some(key) = bearer(request.headers()) else { return Err(needs_key()) };
     match check_key(guard, throttle, caller(request.extensions()), key) {
-        Checked::Right => Ok(()),
+        Checked::Right(id) => {
+            request.extensions_mut().insert(Admin(id));
+            Ok(())
+        }
         Checked::Wrong => Err(needs_key()),
         Checked::Wait(seconds) => {
             let message = "too many wrong admin keys from this address; wait";
@@ -85,10 +94,10 @@ fn by_key(guard: &Guard, throttle: &Throttle, request: &Request) -> Result<(), R
 pub(super) async fn require_key(
     State(guard): State<Arc<Guard>>,
     Extension(throttle): Extension<Arc<Throttle>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    match by_key(&guard, &throttle, &request) {
+    match by_key(&guard, &throttle, &mut request) {
         Ok(()) => next.run(request).await,
         Err(refused) => refused,
     }
@@ -99,16 +108,27 @@ pub(super) async fn require_either(
     State(guard): State<Arc<Guard>>,
     Extension(sessions): Extension<Arc<Sessions>>,
     Extension(throttle): Extension<Arc<Throttle>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    if sessions.of(request.headers(), guard.clock.now_ms()).is_some() {
+    if session_of(&guard, &sessions, request.headers()).is_some() {
         return next.run(request).await;
     }
-    match by_key(&guard, &throttle, &request) {
+    match by_key(&guard, &throttle, &mut request) {
         Ok(()) => next.run(request).await,
         Err(refused) => refused,
     }
+}
+
+/// The session of a request, while the key that opened it is an admin key.
+pub(super) fn session_of(
+    guard: &Guard,
+    sessions: &Sessions,
+    headers: &HeaderMap,
+) -> Option<Session> {
+    let now_ms = guard.clock.now_ms();
+    let session = sessions.of(headers, now_ms)?;
+    guard.keys.is_admin(&session.admin, now_ms).then_some(session)
 }
 
 /// Lets a request through that has a session; others are sent to the login page.
@@ -118,14 +138,14 @@ pub(super) async fn require_session(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let session = sessions.of(request.headers(), guard.clock.now_ms());
-    let Some(session) = session else {
+    let Some(session) = session_of(&guard, &sessions, request.headers()) else {
         return Redirect::to("/login").into_response();
     };
     if request.method() != Method::GET && is_cross_site(request.headers()) {
         let why = "this form was sent from another site";
         return problem(StatusCode::FORBIDDEN, "cross_site", why);
     }
+    request.extensions_mut().insert(Admin(Arc::clone(&session.admin)));
     request.extensions_mut().insert::<Session>(session);
     next.run(request).await
 }

@@ -1,13 +1,13 @@
 //! Sessions of the dashboard: a signed cookie that names one of few sessions in memory.
 //!
 //! The key that signs is made at the start and kept nowhere, so a restart ends all sessions. A
-//! session doesn't hold the admin key that opened it.
+//! session holds the name of the admin key that opened it, not the key, and ends with it.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 use stillwatch_evidence::ledger::{Entropy as _, OsEntropy, from_hex_exact, to_hex};
 
@@ -30,16 +30,24 @@ pub(super) const VISIT_COOKIE: &str = "stillwatch_visit";
 type Nonce = [u8; 16];
 
 /// A session that was opened by an admin key and hasn't ended.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Session {
     nonce: Nonce,
+    /// Name of the admin key that opened it.
+    pub(super) admin: Arc<str>,
+}
+
+#[derive(Debug)]
+struct Live {
+    until_ms: i64,
+    admin: Arc<str>,
 }
 
 /// All sessions.
 pub(super) struct Sessions {
     /// Absent where the operating system gave no randomness: then nobody can log in.
     key: Option<[u8; 32]>,
-    live: Mutex<BTreeMap<Nonce, i64>>,
+    live: Mutex<BTreeMap<Nonce, Live>>,
 }
 
 impl fmt::Debug for Sessions {
@@ -54,19 +62,19 @@ impl Sessions {
         Self { key: random(), live: Mutex::default() }
     }
 
-    /// Opens a session; its cookie's value.
-    pub(super) fn open(&self, now_ms: i64) -> Option<String> {
+    /// Opens a session for the holder of an admin key; its cookie's value.
+    pub(super) fn open(&self, admin: &Arc<str>, now_ms: i64) -> Option<String> {
         let nonce: Nonce = random()?;
         let until = now_ms + SESSION_MS;
         let value = self.signed("session", &nonce, until)?;
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.retain(|_, until| *until > now_ms);
+        live.retain(|_, live| live.until_ms > now_ms);
         while live.len() >= SESSIONS_MAX {
-            let first = live.iter().min_by_key(|(_, until)| **until).map(|(nonce, _)| *nonce);
-            let Some(first) = first else { break };
+            let first = live.iter().min_by_key(|(_, live)| live.until_ms);
+            let Some(first) = first.map(|(nonce, _)| *nonce) else { break };
             live.remove(&first);
         }
-        live.insert(nonce, until);
+        live.insert(nonce, Live { until_ms: until, admin: Arc::clone(admin) });
         Some(value)
     }
 
@@ -74,22 +82,22 @@ impl Sessions {
     pub(super) fn of(&self, headers: &HeaderMap, now_ms: i64) -> Option<Session> {
         let nonce = self.verified("session", cookie(headers, COOKIE)?, now_ms)?;
         let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = live.get(&nonce)?;
-        (*until > now_ms).then_some(Session { nonce })
+        let one = live.get(&nonce).filter(|live| live.until_ms > now_ms)?;
+        Some(Session { nonce, admin: Arc::clone(&one.admin) })
     }
 
     /// Ends a session.
-    pub(super) fn close(&self, session: Session) {
+    pub(super) fn close(&self, session: &Session) {
         self.live.lock().unwrap_or_else(PoisonError::into_inner).remove(&session.nonce);
     }
 
     /// The token that every form of this session carries.
-    pub(super) fn form_token(&self, session: Session) -> Option<String> {
+    pub(super) fn form_token(&self, session: &Session) -> Option<String> {
         Some(self.mac("form", &session.nonce, 0)?.to_hex().to_string())
     }
 
     /// Whether a form carries its session's token. Compares in constant time.
-    pub(super) fn is_form_token(&self, session: Session, token: &str) -> bool {
+    pub(super) fn is_form_token(&self, session: &Session, token: &str) -> bool {
         let mac = self.mac("form", &session.nonce, 0);
         let presented = blake3::Hash::from_hex(token).ok();
         matches!((mac, presented), (Some(mac), Some(presented)) if mac == presented)
@@ -159,6 +167,10 @@ pub(super) fn set_cookie(name: &str, value: &str, seconds: i64, secure: bool) ->
 mod tests {
     use super::*;
 
+    fn admin() -> Arc<str> {
+        Arc::from("adm")
+    }
+
     fn headers(name: &str, value: &str) -> HeaderMap {
         let value = format!("a=b; {name}={value}; c=d");
         HeaderMap::from_iter([(header::COOKIE, value.parse().expect("a header"))])
@@ -167,23 +179,23 @@ mod tests {
     #[test]
     fn a_session_lives_until_it_ends() {
         let sessions = Sessions::new();
-        let value = sessions.open(1_000).expect("randomness");
+        let value = sessions.open(&admin(), 1_000).expect("randomness");
         let with = headers(COOKIE, &value);
         let session = sessions.of(&with, 2_000).expect("it is open");
         assert!(sessions.of(&with, 1_000 + SESSION_MS).is_none(), "it ends by time");
-        let token = sessions.form_token(session).expect("a key");
-        assert!(sessions.is_form_token(session, &token));
-        assert!(!sessions.is_form_token(session, ""));
-        sessions.close(session);
+        let token = sessions.form_token(&session).expect("a key");
+        assert!(sessions.is_form_token(&session, &token));
+        assert!(!sessions.is_form_token(&session, ""));
+        sessions.close(&session);
         assert!(sessions.of(&with, 2_000).is_none(), "it was closed");
     }
 
     #[test]
     fn changed_and_foreign_cookies_are_refused() {
         let sessions = Sessions::new();
-        let value = sessions.open(0).expect("randomness");
+        let value = sessions.open(&admin(), 0).expect("randomness");
         let later = value.replacen(&format!(".{SESSION_MS}."), ".99999999999999.", 1);
-        let foreign = Sessions::new().open(0).expect("randomness");
+        let foreign = Sessions::new().open(&admin(), 0).expect("randomness");
         for bad in [later.as_str(), foreign.as_str(), "", "..", "a.b.c", &value[1..]] {
             assert!(sessions.of(&headers(COOKIE, bad), 1).is_none(), "{bad}");
         }
@@ -198,9 +210,9 @@ mod tests {
     #[test]
     fn sessions_are_bounded_and_the_oldest_makes_room() {
         let sessions = Sessions::new();
-        let first = sessions.open(0).expect("randomness");
+        let first = sessions.open(&admin(), 0).expect("randomness");
         for now in 1..=SESSIONS_MAX as i64 {
-            sessions.open(now).expect("randomness");
+            sessions.open(&admin(), now).expect("randomness");
         }
         assert!(sessions.of(&headers(COOKIE, &first), 100).is_none());
         let live = sessions.live.lock().expect("no panic before");

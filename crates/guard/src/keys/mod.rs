@@ -207,6 +207,11 @@ impl Keys {
         found
     }
 
+    /// Whether the admin key of this name is still one.
+    pub fn is_admin(&self, id: &str, now_ms: i64) -> bool {
+        self.inner.admins.load().iter().any(|key| &*key.id == id && now_ms < key.expires_ms)
+    }
+
     /// The first admin key, once, where this call of [`Keys::open`] made it.
     pub fn first_admin_key(&self) -> Option<Secret> {
         self.first.lock().unwrap_or_else(PoisonError::into_inner).take()

@@ -36,7 +36,7 @@ impl FromRequest<Arc<Guard>> for Checked {
         let Form(fields) = form.map_err(IntoResponse::into_response)?;
         let token = fields.get("token").map_or("", String::as_str);
         match (session, sessions) {
-            (Ok(session), Ok(sessions)) if sessions.is_form_token(*session, token) => {
+            (Ok(session), Ok(sessions)) if sessions.is_form_token(&session, token) => {
                 Ok(Self(fields))
             }
             _ => Err(refused()),

@@ -41,7 +41,7 @@ impl FromRequestParts<Arc<Guard>> for Frame {
         let session = Extension::<Session>::from_request_parts(parts, guard).await;
         let sessions = Extension::<Arc<Sessions>>::from_request_parts(parts, guard).await;
         let (session, sessions) = (session.map_err(missing)?, sessions.map_err(missing)?);
-        let token = sessions.form_token(*session).ok_or(StatusCode::FORBIDDEN)?;
+        let token = sessions.form_token(&session).ok_or(StatusCode::FORBIDDEN)?;
         Ok(Self { guard: Arc::clone(guard), now_ms: guard.clock.now_ms(), token })
     }
 }

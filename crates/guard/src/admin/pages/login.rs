@@ -4,7 +4,7 @@ use super::{form, layout};
 use crate::{
     Guard,
     admin::{
-        auth::{Checked, caller, check_key, is_cross_site},
+        auth::{Checked, caller, check_key, is_cross_site, session_of},
         session::{COOKIE, SESSION_MS, Session, Sessions, VISIT_COOKIE, set_cookie},
         throttle::Throttle,
     },
@@ -24,7 +24,7 @@ pub(super) async fn page(
     Extension(sessions): Extension<Arc<Sessions>>,
     headers: HeaderMap,
 ) -> Response {
-    if sessions.of(&headers, guard.clock.now_ms()).is_some() {
+    if session_of(&guard, &sessions, &headers).is_some() {
         return Redirect::to("/").into_response();
     }
     answer(&guard, &sessions, &headers, StatusCode::OK, None)
@@ -84,7 +84,7 @@ pub(super) async fn submit(
         return answer(&guard, &sessions, &headers, StatusCode::FORBIDDEN, Some(why));
     }
     match check_key(&guard, &throttle, ip, field("key")) {
-        Checked::Right => opened(&guard, &sessions, &headers),
+        Checked::Right(id) => opened(&guard, &sessions, &headers, &id),
         Checked::Wrong => {
             let why = "That is no admin key.";
             answer(&guard, &sessions, &headers, StatusCode::UNAUTHORIZED, Some(why))
@@ -99,8 +99,8 @@ pub(super) async fn submit(
     }
 }
 
-fn opened(guard: &Guard, sessions: &Sessions, headers: &HeaderMap) -> Response {
-    let Some(value) = sessions.open(guard.clock.now_ms()) else {
+fn opened(guard: &Guard, sessions: &Sessions, headers: &HeaderMap, id: &Arc<str>) -> Response {
+    let Some(value) = sessions.open(id, guard.clock.now_ms()) else {
         let why = "The operating system gives no random numbers, so nobody can log in.";
         return form::failed(StatusCode::SERVICE_UNAVAILABLE, why);
     };
@@ -119,7 +119,7 @@ pub(super) async fn logout(
     Extension(session): Extension<Session>,
     _form: form::Checked,
 ) -> Response {
-    sessions.close(session);
+    sessions.close(&session);
     let cookie = set_cookie(COOKIE, "", 0, is_secure(&headers));
     ([(header::SET_COOKIE, cookie)], Redirect::to("/login")).into_response()
 }
