@@ -25,6 +25,10 @@ struct Flags {
     misses: bool,
 }
 
+fn number<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|e| format!("{text}: {e}"))
+}
+
 fn flags() -> Result<Flags, String> {
     let mut flags = Flags {
         seeds: 1..=1,
@@ -35,9 +39,6 @@ fn flags() -> Result<Flags, String> {
         rules: false,
         misses: false,
     };
-    fn number<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
-        text.parse().map_err(|e| format!("{text}: {e}"))
-    }
     let mut words = std::env::args().skip(1);
     while let Some(flag) = words.next() {
         let mut value = || words.next().ok_or(format!("{flag} needs a value"));
@@ -77,7 +78,7 @@ fn main() -> ExitCode {
     match flags().and_then(|flags| measure(&flags)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "{error}");
+            let _printed = writeln!(std::io::stderr(), "{error}");
             ExitCode::from(2)
         }
     }
@@ -180,7 +181,7 @@ fn say_misses(ours: &Stillwatch, labels: &BTreeMap<String, Label>, ever: Option<
             .collect();
         if label.harvests() || !reasons.is_empty() || ever.accounts.contains(account) {
             let score = risk.map_or(0.0, |r| r.score);
-            let _ = writeln!(err, "{account} {label:?} {score:.2} {}", reasons.join(" "));
+            let _printed = writeln!(err, "{account} {label:?} {score:.2} {}", reasons.join(" "));
         }
     }
 }

@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     match flags().and_then(|flags| serve(&flags)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "{error}");
+            let _printed = writeln!(std::io::stderr(), "{error}");
             ExitCode::from(2)
         }
     }

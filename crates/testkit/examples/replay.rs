@@ -11,11 +11,11 @@ use stillwatch_testkit::traffic::{Label, Replay, ReplayParams};
 fn main() -> ExitCode {
     match run() {
         Ok(n) => {
-            let _ = writeln!(std::io::stderr(), "{n} exchanges");
+            let _printed = writeln!(std::io::stderr(), "{n} exchanges");
             ExitCode::SUCCESS
         }
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "{error}");
+            let _printed = writeln!(std::io::stderr(), "{error}");
             ExitCode::from(2)
         }
     }

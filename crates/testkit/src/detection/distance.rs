@@ -22,7 +22,7 @@ const PROMPTS_MIN: usize = 10;
 
 #[derive(Debug, Default)]
 struct State {
-    prompts: Vec<Box<[f32; DIMENSIONS]>>,
+    prompts: Vec<[f32; DIMENSIONS]>,
     distances: Vec<f64>,
 }
 
@@ -32,8 +32,8 @@ pub struct NearestDistance {
     accounts: BTreeMap<String, State>,
 }
 
-fn bag(text: &str) -> Box<[f32; DIMENSIONS]> {
-    let mut bag = Box::new([0.0_f32; DIMENSIONS]);
+fn bag(text: &str) -> [f32; DIMENSIONS] {
+    let mut bag = [0.0_f32; DIMENSIONS];
     for word in text.split_whitespace() {
         let h = word.bytes().fold(0x811c_9dc5_u32, |h, b| {
             (h ^ u32::from(b.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
@@ -43,7 +43,9 @@ fn bag(text: &str) -> Box<[f32; DIMENSIONS]> {
         }
     }
     let norm = bag.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-6);
-    bag.iter_mut().for_each(|x| *x /= norm);
+    for x in &mut bag {
+        *x /= norm;
+    }
     bag
 }
 

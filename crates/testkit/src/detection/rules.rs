@@ -156,8 +156,12 @@ pub(super) fn flag_above<'a>(
     let mut of_innocents: Vec<f64> =
         scores.clone().filter(|(account, _)| innocent(account)).map(|(_, s)| s).collect();
     of_innocents.sort_by(|a, b| b.total_cmp(a));
-    let allowed = (share * of_innocents.len() as f64).floor() as usize;
-    let bar = of_innocents.get(allowed).copied().unwrap_or(f64::INFINITY);
+    let allowed = share * of_innocents.len() as f64;
+    let bar = of_innocents
+        .iter()
+        .enumerate()
+        .find(|(rank, _)| *rank as f64 + 1.0 > allowed)
+        .map_or(f64::INFINITY, |(_, score)| *score);
     let accounts = scores.filter(|(_, s)| *s > bar).map(|(a, _)| a.to_owned()).collect();
     Flagged { accounts, groups: Vec::new() }
 }

@@ -11,6 +11,7 @@ pub fn observation(exchange: &Exchange) -> Observation<'_> {
         exchange.messages.iter().rev().find(|m| m.role == role).map_or("", |m| m.content.as_str())
     };
     let param = |name: &str| exchange.params.get(name);
+    #[expect(clippy::cast_possible_truncation, reason = "a sampling parameter")]
     let number = |name: &str| param(name).and_then(serde_json::Value::as_f64).map(|x| x as f32);
     let is_set = |name: &str| param(name).and_then(serde_json::Value::as_bool).unwrap_or(false);
     let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);

@@ -9,7 +9,7 @@ use super::grammar::{Fill, Language, Subject, zipf};
 use super::label::{Kind, Label, Style};
 use super::person::{By, Hand, Mixed, Person, item};
 use super::place::{self, Network};
-use super::times::{HOUR, SECOND, lognormal};
+use super::times::{HOUR, SECOND, lognormal, seconds};
 use super::tools::public_item;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{Rng, SeedableRng};
@@ -68,9 +68,8 @@ impl Plan {
             (Kind::Benchmark, _) if rng.random_bool(0.6) => return public_item(language, number),
             (Kind::Benchmark, _) => "bank_benchmark",
             (Kind::Code, _) => "bank_task",
-            (_, Style::A) => "bank_question",
             (_, Style::B) if rng.random_bool(0.5) => "ask",
-            (_, Style::B) => "bank_question",
+            _ => "bank_question",
         };
         (item(language, &mut rng, bank, subject), subject)
     }
@@ -79,11 +78,10 @@ impl Plan {
     fn wrap(&self, say: &mut Say<'_>, question: &str, subject: Subject) -> String {
         let fill = Fill { subject, item: question, quote: "" };
         let pattern = match (self.kind, self.style) {
-            (Kind::QuestionBank, _) => return question.to_owned(),
+            (Kind::QuestionBank, _) | (Kind::Benchmark, Style::B) => return question.to_owned(),
             (Kind::Benchmark, Style::A) => {
                 return format!("{question} Explain your answer step by step.");
             }
-            (Kind::Benchmark, Style::B) => return question.to_owned(),
             (Kind::Paraphrased, Style::A) => say.language.pattern(say.rng, "campaign_paraphrase"),
             (Kind::Paraphrased, Style::B) => say.language.pattern(say.rng, "b_paraphrase"),
             _ => {
@@ -254,8 +252,9 @@ fn own_times(
             let bursts = rng.random_range(1..4);
             span.bursts(rng, requests, bursts)
         }
-        (_, Style::B) => span.person(rng, requests, zone_h),
-        (Kind::Cover50 | Kind::Cover80, Style::A) => span.person(rng, requests, zone_h),
+        (_, Style::B) | (Kind::Cover50 | Kind::Cover80, Style::A) => {
+            span.person(rng, requests, zone_h)
+        }
         _ => {
             // A worker that runs some hours a day, a pause between two questions.
             let mut times = Vec::with_capacity(requests);
@@ -263,7 +262,7 @@ fn own_times(
                 let mut time = span.moment(rng, HOUR);
                 for _ in 0..rng.random_range(6..=26_usize).min(requests - times.len()) {
                     times.push(time);
-                    time += (lognormal(rng, 45.0, 0.4) * SECOND as f64) as i64;
+                    time += seconds(lognormal(rng, 45.0, 0.4));
                 }
             }
             times.sort_unstable();

@@ -292,6 +292,7 @@ impl Language {
 }
 
 /// An index below `n`, the low ones more often (Zipf with exponent 1, by inversion).
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and n")]
 pub(super) fn zipf(rng: &mut ChaCha8Rng, n: usize) -> usize {
     let n = n.max(1);
     let u: f64 = rng.random();

@@ -6,7 +6,7 @@ use super::grammar::Fill;
 use super::label::{Class, Label};
 use super::person::{By, Mixed, Person, item};
 use super::place::{self, Network};
-use super::times::{DAY, HOUR, MINUTE, SECOND, lognormal};
+use super::times::{DAY, HOUR, count, hours, lognormal, minutes, seconds};
 use super::tools;
 use rand::Rng;
 use rand::seq::IndexedRandom as _;
@@ -77,7 +77,7 @@ fn office(builder: &mut Builder<'_>, label: Label, size: usize) {
         .collect();
     for _ in 0..size {
         let person = Person::new(language, &mut rng).interests(domains.clone()).system(&system);
-        let n = (lognormal(&mut rng, 30.0, 0.8) as usize).clamp(3, 300);
+        let n = count(&mut rng, 30.0, 0.8, 3..=300);
         let times = builder.span.office(&mut rng, n, zone_h);
         let spec = chat(&mut rng, plan, Network::Fixed(address.clone()), Box::new(person));
         builder.add(label, spec, &times);
@@ -133,12 +133,12 @@ fn homework(builder: &mut Builder<'_>, label: Label, size: usize) {
         };
         let spec = chat(&mut rng, "free", network, Box::new(script));
         let zone_h = 1;
-        let n = (lognormal(&mut rng, 8.0, 0.8) as usize).min(80);
+        let n = count(&mut rng, 8.0, 0.8, 0..=80);
         let mut times = builder.span.person(&mut rng, n, zone_h);
-        let mut time = due - (lognormal(&mut rng, 4.0, 0.9) * HOUR as f64) as i64;
+        let mut time = due - hours(lognormal(&mut rng, 4.0, 0.9));
         for _ in 0..rng.random_range(4..14) {
             times.push(time);
-            time += (lognormal(&mut rng, 240.0, 0.8) * SECOND as f64) as i64;
+            time += seconds(lognormal(&mut rng, 240.0, 0.8));
         }
         times.sort_unstable();
         builder.add(label, spec, &times);
@@ -161,7 +161,7 @@ fn ide(builder: &mut Builder<'_>, label: Label, size: usize) {
             Draft { system: system.clone(), ..Draft::new(text, subject, 1) }
         });
         let zone_h = zone(&mut rng);
-        let n = (lognormal(&mut rng, 80.0, 0.9) as usize).clamp(5, 600);
+        let n = count(&mut rng, 80.0, 0.9, 5..=600);
         let times = builder.span.office(&mut rng, n, zone_h);
         let spec = Spec {
             plan: "plus",
@@ -201,7 +201,7 @@ fn reader(builder: &mut Builder<'_>, label: Label, size: usize) {
             let mut time = start;
             for _ in 0..rng.random_range(3..25) {
                 times.push(time);
-                time += (lognormal(&mut rng, 6.0, 0.3) * SECOND as f64) as i64;
+                time += seconds(lognormal(&mut rng, 6.0, 0.3));
             }
         }
         times.sort_unstable();
@@ -255,7 +255,7 @@ fn agents(builder: &mut Builder<'_>, label: Label, size: usize) {
             let mut time = start;
             for _ in 0..loops {
                 times.push(time);
-                time += (lognormal(&mut rng, 5.0, 0.4) * SECOND as f64) as i64;
+                time += seconds(lognormal(&mut rng, 5.0, 0.4));
             }
         }
         times.sort_unstable();
@@ -293,15 +293,15 @@ fn viral(builder: &mut Builder<'_>, label: Label, size: usize) {
             }
         });
         let zone_h = zone(&mut rng);
-        let n = (lognormal(&mut rng, 10.0, 1.0) as usize).clamp(2, 200);
+        let n = count(&mut rng, 10.0, 1.0, 2..=200);
         let life = builder.span.person(&mut rng, n, zone_h);
         let network = place::home(&mut rng);
         let spec = chat(&mut rng, "free", network, Box::new(script));
         let account = builder.account(label, spec);
-        let mut time = start + (lognormal(&mut rng, 20.0, 0.8) * HOUR as f64) as i64;
+        let mut time = start + hours(lognormal(&mut rng, 20.0, 0.8));
         for n in 0..tries {
             builder.at(account, time, n);
-            time += (lognormal(&mut rng, 3.0, 0.8) * MINUTE as f64) as i64;
+            time += minutes(lognormal(&mut rng, 3.0, 0.8));
         }
         for (n, time) in (tries..).zip(life) {
             builder.at(account, time, n);
@@ -336,10 +336,10 @@ fn survey(builder: &mut Builder<'_>, label: Label, size: usize) {
             Draft::new(text, subject, 1)
         });
         let n = rng.random_range(15..60);
-        let mut time = day + (rng.random_range(8.0..16.0) * HOUR as f64) as i64;
+        let mut time = day + hours(rng.random_range(8.0..16.0));
         let times: Vec<i64> = (0..n)
             .map(|_| {
-                time += (lognormal(&mut rng, 70.0, 0.6) * SECOND as f64) as i64;
+                time += seconds(lognormal(&mut rng, 70.0, 0.6));
                 time
             })
             .collect();

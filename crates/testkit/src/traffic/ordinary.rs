@@ -6,8 +6,9 @@ use super::grammar::zipf;
 use super::label::Label;
 use super::person::{Person, template};
 use super::place::{self, Network};
-use super::times::lognormal;
+use super::times::count;
 use rand::Rng;
+use rand_chacha::ChaCha8Rng;
 
 /// Adds this many.
 pub(super) fn add(builder: &mut Builder<'_>, n: usize, vpn: &[String]) {
@@ -43,10 +44,9 @@ fn one(builder: &mut Builder<'_>, vpn: &[String], homes: &mut Vec<Network>) {
     let language = builder.language;
     let mut rng = builder.fork();
     let zone_h = [-8, -5, -3, 0, 1, 1, 2, 3, 5, 8, 9][rng.random_range(0..11)];
-    let volume = |rng: &mut _, median: f64| (lognormal(rng, median, 1.15) as usize).clamp(1, 1_200);
+    let volume = |rng: &mut _, median: f64| count(rng, median, 1.15, 1..=1_200);
     let person = Person::new(language, &mut rng);
-    let network =
-        if rng.random_bool(0.06) { Network::Pool(vpn.to_vec()) } else { place::home(&mut rng) };
+    let network = network(&mut rng, vpn, homes);
     let chat = |script: Person, rng: &mut _, network: Network| Spec {
         plan: if Rng::random_bool(rng, 0.7) { "free" } else { "plus" },
         model: if Rng::random_bool(rng, 0.7) { "chat-small" } else { "chat-large" },
@@ -70,7 +70,7 @@ fn one(builder: &mut Builder<'_>, vpn: &[String], homes: &mut Vec<Network>) {
             let times = builder.span.person(&mut rng, n, zone_h);
             let mut spec = chat(person.system(system), &mut rng, network);
             spec.plan = "api";
-            spec.agent = agent.to_owned();
+            agent.clone_into(&mut spec.agent);
             spec.params.temperature = Some(0.7);
             spec.params.max_tokens = Some(2_048);
             builder.add(Label::Ordinary, spec, &times);
@@ -122,31 +122,50 @@ fn one(builder: &mut Builder<'_>, vpn: &[String], homes: &mut Vec<Network>) {
             spec.params = Params::program(&mut rng);
             builder.add(Label::Ordinary, spec, &times);
         }
-        // Runs a small program with a template of its own.
-        _ => {
-            let domain = zipf(&mut rng, language.n_domains());
-            let subject = language.subject_in(&mut rng, domain);
-            let pattern = language.pattern(&mut rng, "app");
-            let user = language.freeze(&mut rng, pattern, subject);
-            let n = volume(&mut rng, 60.0);
-            let times = match rng.random_range(0..3) {
-                0 => builder.span.service(&mut rng, n, zone_h),
-                1 => {
-                    let hour = rng.random_range(0.0..24.0);
-                    let gap_ms = rng.random_range(1_000..20_000);
-                    builder.span.nightly(&mut rng, n, hour, gap_ms)
-                }
-                _ => builder.span.office(&mut rng, n, zone_h),
-            };
-            let spec = Spec {
-                plan: "api",
-                model: "chat-small",
-                agent: place::library(&mut rng),
-                network: Network::Fixed(place::cloud(&mut rng)),
-                params: Params::program(&mut rng),
-                script: template(String::new(), user, "ask", vec![domain]),
-            };
-            builder.add(Label::Ordinary, spec, &times);
-        }
+        // Runs a small program.
+        _ => program(builder, &mut rng, zone_h),
     }
+}
+
+/// A home, at times one that somebody lives in already; or a VPN.
+fn network(rng: &mut ChaCha8Rng, vpn: &[String], homes: &mut Vec<Network>) -> Network {
+    if rng.random_bool(0.06) {
+        return Network::Pool(vpn.to_vec());
+    }
+    if !homes.is_empty() && rng.random_bool(0.15) {
+        return homes.swap_remove(rng.random_range(0..homes.len()));
+    }
+    let home = place::home(rng);
+    if homes.len() < HOMES_MAX {
+        homes.push(home.clone());
+    }
+    home
+}
+
+/// A program with a template of its own.
+fn program(builder: &mut Builder<'_>, rng: &mut ChaCha8Rng, zone_h: i64) {
+    let language = builder.language;
+    let domain = zipf(rng, language.n_domains());
+    let subject = language.subject_in(rng, domain);
+    let pattern = language.pattern(rng, "app");
+    let user = language.freeze(rng, pattern, subject);
+    let n = count(rng, 60.0, 1.15, 1..=1_200);
+    let times = match rng.random_range(0..3) {
+        0 => builder.span.service(rng, n, zone_h),
+        1 => {
+            let hour = rng.random_range(0.0..24.0);
+            let gap_ms = rng.random_range(1_000..20_000);
+            builder.span.nightly(rng, n, hour, gap_ms)
+        }
+        _ => builder.span.office(rng, n, zone_h),
+    };
+    let spec = Spec {
+        plan: "api",
+        model: "chat-small",
+        agent: place::library(rng),
+        network: Network::Fixed(place::cloud(rng)),
+        params: Params::program(rng),
+        script: template(String::new(), user, "ask", vec![domain]),
+    };
+    builder.add(Label::Ordinary, spec, &times);
 }

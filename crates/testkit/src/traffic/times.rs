@@ -3,6 +3,7 @@
 use rand::Rng;
 use rand::seq::IndexedRandom as _;
 use rand_chacha::ChaCha8Rng;
+use std::ops::RangeInclusive;
 
 pub(super) const SECOND: i64 = 1_000;
 pub(super) const MINUTE: i64 = 60 * SECOND;
@@ -19,6 +20,37 @@ pub(super) fn normal(rng: &mut ChaCha8Rng) -> f64 {
 /// Log-normal deviate with this median.
 pub(super) fn lognormal(rng: &mut ChaCha8Rng, median: f64, sigma: f64) -> f64 {
     median * (sigma * normal(rng)).exp()
+}
+
+/// Milliseconds of so many seconds.
+#[expect(clippy::cast_possible_truncation, reason = "spans of days at most")]
+pub(super) fn seconds(seconds: f64) -> i64 {
+    (seconds * SECOND as f64) as i64
+}
+
+/// Milliseconds of so many minutes.
+pub(super) fn minutes(minutes: f64) -> i64 {
+    seconds(60.0 * minutes)
+}
+
+/// Milliseconds of so many hours.
+pub(super) fn hours(hours: f64) -> i64 {
+    seconds(3_600.0 * hours)
+}
+
+/// A long-tailed number with this median, within bounds.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the deviate is positive and clamped"
+)]
+pub(super) fn count(
+    rng: &mut ChaCha8Rng,
+    median: f64,
+    sigma: f64,
+    bounds: RangeInclusive<usize>,
+) -> usize {
+    (lognormal(rng, median, sigma) as usize).clamp(*bounds.start(), *bounds.end())
 }
 
 /// A span of time in which a replay happens.
@@ -63,12 +95,12 @@ impl Span {
             } else {
                 rng.random_range(7.5..24.0)
             };
-            let local = self.start_ms + day * DAY + (hour * HOUR as f64) as i64;
+            let local = self.start_ms + day * DAY + hours(hour);
             let mut time = local - zone_h * HOUR;
-            let session = 1 + (lognormal(rng, 1.8, 0.9) as usize).min(40);
+            let session = 1 + count(rng, 1.8, 0.9, 0..=40);
             for _ in 0..session.min(n - times.len()) {
                 times.push(time);
-                time += (lognormal(rng, 75.0, 0.9) * SECOND as f64) as i64;
+                time += seconds(lognormal(rng, 75.0, 0.9));
             }
         }
         self.clean(times, n)
@@ -83,10 +115,10 @@ impl Span {
         while times.len() < n {
             let day = weekdays.choose(rng).copied().unwrap_or(0);
             let hour = (13.0 + 2.6 * normal(rng)).clamp(7.5, 19.5);
-            let mut time = self.start_ms + day * DAY + (hour * HOUR as f64) as i64 - zone_h * HOUR;
+            let mut time = self.start_ms + day * DAY + hours(hour) - zone_h * HOUR;
             for _ in 0..rng.random_range(1..=4_usize).min(n - times.len()) {
                 times.push(time);
-                time += (lognormal(rng, 120.0, 0.8) * SECOND as f64) as i64;
+                time += seconds(lognormal(rng, 120.0, 0.8));
             }
         }
         self.clean(times, n)
@@ -104,7 +136,7 @@ impl Span {
         let per_day = n.div_ceil(self.days.max(1) as usize);
         let mut times = Vec::with_capacity(n);
         for day in 0..days {
-            let mut time = self.start_ms + day * DAY + (hour * HOUR as f64) as i64;
+            let mut time = self.start_ms + day * DAY + hours(hour);
             for _ in 0..per_day {
                 times.push(time);
                 time += gap_ms + rng.random_range(0..=gap_ms / 4);
@@ -143,7 +175,7 @@ impl Span {
             let mut time = self.start_ms + rng.random_range(0..length - HOUR);
             for _ in 0..share {
                 times.push(time);
-                time += (lognormal(rng, 4.0, 0.5) * SECOND as f64) as i64;
+                time += seconds(lognormal(rng, 4.0, 0.5));
             }
         }
         self.clean(times, n)
@@ -151,13 +183,13 @@ impl Span {
 
     /// 6 to 26 requests a day from some day on, in waking hours of a zone.
     pub(super) fn slow(self, rng: &mut ChaCha8Rng, n: usize, zone_h: i64) -> Vec<i64> {
-        let needed = (n / 16) as u32 + 1;
+        let needed = u32::try_from(n / 16 + 1).unwrap_or(u32::MAX);
         let mut day = i64::from(rng.random_range(0..self.days.saturating_sub(needed).max(1)));
         let mut times = Vec::with_capacity(n);
         while times.len() < n {
             for _ in 0..rng.random_range(6..=26_usize).min(n - times.len()) {
                 let hour = rng.random_range(7.0..23.5);
-                let local = self.start_ms + day * DAY + (hour * HOUR as f64) as i64;
+                let local = self.start_ms + day * DAY + hours(hour);
                 times.push(local - zone_h * HOUR);
             }
             day += 1;

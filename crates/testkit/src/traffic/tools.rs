@@ -6,7 +6,7 @@ use super::grammar::{Fill, Subject};
 use super::label::{Class, Label};
 use super::person::{By, item, template};
 use super::place::{self, Network};
-use super::times::{DAY, HOUR, SECOND, lognormal};
+use super::times::{DAY, HOUR, SECOND, count, hours};
 use rand::Rng;
 use rand::SeedableRng;
 use rand::seq::IndexedRandom as _;
@@ -73,8 +73,7 @@ fn rag(builder: &mut Builder<'_>, label: Label, size: usize) {
                 .collect()
         };
         let script = template(system.clone(), user.clone(), "ask", domains);
-        let n =
-            if tenant == 0 { 400 } else { (lognormal(&mut rng, 50.0, 1.0) as usize).clamp(4, 500) };
+        let n = if tenant == 0 { 400 } else { count(&mut rng, 50.0, 1.0, 4..=500) };
         let zone_h = rng.random_range(-6..9);
         let times = if rng.random_bool(0.6) {
             builder.span.office(&mut rng, n, zone_h)
@@ -122,12 +121,12 @@ fn evaluation(builder: &mut Builder<'_>, label: Label, size: usize) {
             ..Params::default()
         };
         let mut spec = machine(&mut rng, params, Box::new(script));
-        spec.agent = "lm-eval/0.4.8".to_owned();
+        "lm-eval/0.4.8".clone_into(&mut spec.agent);
         spec.network = Network::Fixed(address.clone());
         let mut times = Vec::new();
         for _ in 0..rng.random_range(2..6) {
             let mut time = builder.span.moment(&mut rng, HOUR) / DAY * DAY
-                + (rng.random_range(8.0..20.0) * HOUR as f64) as i64;
+                + hours(rng.random_range(8.0..20.0));
             for _ in 0..60 {
                 times.push(time);
                 time += rng.random_range(600..1_600);
@@ -149,7 +148,7 @@ fn translation(builder: &mut Builder<'_>, label: Label, size: usize) {
     for _ in 0..size {
         let domain = rng.random_range(0..builder.language.n_domains());
         let script = template(String::new(), user.clone(), "ask", vec![domain]);
-        let n = (lognormal(&mut rng, 120.0, 0.8) as usize).clamp(10, 800);
+        let n = count(&mut rng, 120.0, 0.8, 10..=800);
         let times = if rng.random_bool(0.5) {
             builder.span.office(&mut rng, n, zone_h)
         } else {
@@ -196,7 +195,7 @@ fn support(builder: &mut Builder<'_>, label: Label, size: usize) {
             history.push(stillwatch_evidence::Message { role: "user".to_owned(), content: text });
             draft
         });
-        let n = (lognormal(&mut rng, 250.0, 0.6) as usize).clamp(30, 1_500);
+        let n = count(&mut rng, 250.0, 0.6, 30..=1_500);
         let zone_h = rng.random_range(-6..9);
         let times = builder.span.service(&mut rng, n, zone_h);
         let params = Params {
@@ -220,7 +219,7 @@ fn licensed(builder: &mut Builder<'_>, label: Label, size: usize) {
     let user = frozen(builder, &mut rng, "campaign_frames", subject);
     for _ in 0..size {
         let script = template(String::new(), user.clone(), "bank_question", Vec::new());
-        let n = (lognormal(&mut rng, 400.0, 0.5) as usize).clamp(100, 1_500);
+        let n = count(&mut rng, 400.0, 0.5, 100..=1_500);
         let times = builder.span.flat(&mut rng, n);
         let params =
             Params { temperature: Some(0.9), max_tokens: Some(2_048), ..Params::default() };
@@ -270,7 +269,7 @@ fn mill(builder: &mut Builder<'_>, label: Label, size: usize) {
     for _ in 0..size {
         let user = templates.choose(&mut rng).cloned().unwrap_or_default();
         let script = template(String::new(), user, "ask", Vec::new());
-        let n = (lognormal(&mut rng, 100.0, 0.7) as usize).clamp(10, 600);
+        let n = count(&mut rng, 100.0, 0.7, 10..=600);
         let times = builder.span.office(&mut rng, n, zone_h);
         let params =
             Params { temperature: Some(0.8), max_tokens: Some(2_000), ..Params::default() };
@@ -287,13 +286,13 @@ fn nightly(builder: &mut Builder<'_>, label: Label, size: usize) {
     for _ in 0..size {
         let domain = rng.random_range(0..builder.language.n_domains());
         let script = template(String::new(), user.clone(), "ask", vec![domain]);
-        let n = (lognormal(&mut rng, 150.0, 0.7) as usize).clamp(14, 800);
+        let n = count(&mut rng, 150.0, 0.7, 14..=800);
         let hour =
             f64::from(rng.random_range(0..6_u32)) + if rng.random_bool(0.7) { 0.0 } else { 0.5 };
         let times = builder.span.nightly(&mut rng, n, hour, 3 * SECOND);
         let params = Params { temperature: Some(0.0), max_tokens: Some(800), ..Params::default() };
         let mut spec = machine(&mut rng, params, script);
-        spec.agent = "ticketdigest/2.1".to_owned();
+        "ticketdigest/2.1".clone_into(&mut spec.agent);
         builder.add(label, spec, &times);
     }
 }

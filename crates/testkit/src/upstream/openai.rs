@@ -24,7 +24,7 @@ fn usage(sample: &Sample) -> Value {
 }
 
 fn logprob(token: &str) -> Value {
-    let logprob = -f64::from((hash(token.as_bytes()) & 0xff) as u8) / 64.0;
+    let logprob = -f64::from(hash(token.as_bytes()).to_be_bytes()[0]) / 64.0;
     json!({"token": token, "logprob": logprob, "bytes": token.as_bytes(), "top_logprobs": []})
 }
 
@@ -180,7 +180,7 @@ pub(super) fn embeddings(body: &Value) -> Value {
             let floats: Vec<f32> = (0..dimensions)
                 .map(|d| {
                     let h = hash(format!("{d}:{text}").as_bytes());
-                    f32::from((h >> 40) as u16) / f32::from(u16::MAX) - 0.5
+                    f32::from(h.to_be_bytes()[0]) / 255.0 - 0.5
                 })
                 .collect();
             let embedding = if body["encoding_format"] == "base64" {

@@ -46,12 +46,12 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
         let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(_) => {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                    continue;
-                }
+            accepted = listener.accept() => if let Ok((stream, _)) = accepted {
+                stream
+            } else {
+                // Out of files, say: others will close theirs.
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                continue;
             },
             Some(_) = connections.join_next() => continue,
         };
