@@ -2,7 +2,7 @@
 
 use crate::{
     Clock, GuardConfig, GuardError,
-    exposure::Capture,
+    exposure::{self, Capture},
     keys::Keys,
     limits::Limits,
     live::Detector,
@@ -77,7 +77,9 @@ impl Guard {
         let keys = Keys::open(store.clone(), secrets).await?;
         let limits = Limits::open(&config.limits, store.clone()).await?;
         let policies = Policies::open(&config.policy, store.clone(), &metrics).await?;
-        let exposure = Capture::open(&config.exposure, &config.data).await?;
+        let exposure =
+            Capture::open(&config.exposure, &config.data, Arc::clone(&clock), Arc::clone(&metrics))
+                .await?;
         let shared_key = SharedKey::of(&config.sharing, secrets)?;
         let detector = Detector::start(
             &config.live,
@@ -89,7 +91,7 @@ impl Guard {
         .await?;
         let proxy = ProxyState::new(&config.listen)?;
         let upstreams = Upstreams::new(&config.upstream, secrets)?;
-        Ok(Arc::new(Self {
+        let guard = Arc::new(Self {
             config,
             clock,
             store,
@@ -102,7 +104,9 @@ impl Guard {
             observer,
             upstreams,
             proxy,
-        }))
+        });
+        exposure::start(&guard);
+        Ok(guard)
     }
 
     /// Waits until what must be kept is on the disk; afterwards nothing more is taken.

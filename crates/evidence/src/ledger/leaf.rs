@@ -1,7 +1,8 @@
 //! The entries of the log, as RFC 8785 JSON: what a leaf says, and how it is read back.
 //!
 //! An exposure has two: `commit` before anything is asked of the model, `outcome` when all slots
-//! have ended. Plans, weights and deletions are entries too. Texts, accounts and salts are never
+//! have ended. Plans, weights, deletions and heads of other logs are
+//! entries too. Texts, accounts and salts are never
 //! in the log.
 
 use super::{LedgerError, Sha256Hash};
@@ -80,6 +81,23 @@ pub struct DeletionLeaf {
     pub account_tag: Sha256Hash,
 }
 
+/// The latest head of another log, as this log's owner saw it: a log that is cut back or
+/// rewritten later contradicts those that recorded it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnchorLeaf {
+    /// [`LEAF_VERSION`].
+    pub version: u32,
+    /// Whose log it is, without personal data.
+    pub id: String,
+    /// The other log.
+    pub log_id: String,
+    /// Its number of leaves.
+    pub tree_size: u64,
+    /// Hash of its head ([`super::SignedHead::head_hash`]).
+    pub head_hash: Sha256Hash,
+}
+
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
@@ -94,6 +112,8 @@ pub enum Leaf {
     Weights(WeightsLeaf),
     /// Deletion of an account.
     Deletion(DeletionLeaf),
+    /// Head of another log.
+    Anchor(AnchorLeaf),
 }
 
 impl Leaf {
@@ -104,6 +124,7 @@ impl Leaf {
             Self::Plan(l) => (&l.id, l.version),
             Self::Weights(l) => (&l.id, l.version),
             Self::Deletion(l) => (&l.id, l.version),
+            Self::Anchor(l) => (&l.id, l.version),
         }
     }
 

@@ -13,8 +13,8 @@ use super::frames::{FILE_MAGIC, FrameWriter};
 use super::opening::{ExposureRequest, Opening};
 use super::view::{LogView, Trust};
 use super::{
-    DeletionLeaf, Entropy, LEAF_VERSION, Leaf, LedgerError, LogIdentity, LogKey, OsEntropy,
-    PlanLeaf, Receipt, Sha256Hash, SignedHead, TreeHead, WeightsLeaf,
+    AnchorLeaf, DeletionLeaf, Entropy, LEAF_VERSION, Leaf, LedgerError, LogIdentity, LogKey,
+    OsEntropy, PlanLeaf, Receipt, Sha256Hash, SignedHead, TreeHead, WeightsLeaf,
 };
 use crate::Commitment;
 use fs_err::{File, OpenOptions};
@@ -367,6 +367,31 @@ impl Ledger {
         let account_tag = self.key.account_tag(account);
         let leaf = DeletionLeaf { version: LEAF_VERSION, id: reason.to_owned(), account_tag };
         self.append(vec![Leaf::Deletion(leaf)])
+    }
+
+    /// Records heads of other logs, each of which is checked first.
+    ///
+    /// # Errors
+    /// A head that doesn't verify or is this log's own, a full disk.
+    pub fn record_heads(&mut self, heads: &[(&str, &SignedHead)]) -> Result<(), LedgerError> {
+        let mut leaves = Vec::with_capacity(heads.len());
+        for (whose, signed) in heads {
+            signed.verify()?;
+            if signed.head.log_id == self.view.identity.log_id {
+                return Err(LedgerError::refused(whose, "it is this log's own head"));
+            }
+            leaves.push(Leaf::Anchor(AnchorLeaf {
+                version: LEAF_VERSION,
+                id: (*whose).to_owned(),
+                log_id: signed.head.log_id.clone(),
+                tree_size: signed.head.tree_size,
+                head_hash: signed.head_hash()?,
+            }));
+        }
+        if !leaves.is_empty() {
+            self.append(leaves)?;
+        }
+        Ok(())
     }
 
     /// Records a plan's seal; returns the leaf. [`crate::plan`] makes the entry.

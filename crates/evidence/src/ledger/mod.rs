@@ -41,8 +41,8 @@ pub use hash::{
     request_hash, salt_commitment, tagged, text_commitment, to_hex,
 };
 pub use leaf::{
-    DeletionLeaf, ExposureLeaf, ID_BYTES_MAX, LEAF_BYTES_MAX, LEAF_VERSION, Leaf, PlanLeaf,
-    SLOTS_MAX, WeightsLeaf,
+    AnchorLeaf, DeletionLeaf, ExposureLeaf, ID_BYTES_MAX, LEAF_BYTES_MAX, LEAF_VERSION, Leaf,
+    PlanLeaf, SLOTS_MAX, WeightsLeaf,
 };
 pub use log::Ledger;
 pub use opening::{ExposureRequest, Opening, parse_salts};

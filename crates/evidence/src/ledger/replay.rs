@@ -108,6 +108,7 @@ impl Replay {
             Leaf::Deletion(DeletionLeaf { account_tag, .. }) => {
                 self.deletions.entry(account_tag).or_insert(index);
             }
+            Leaf::Anchor(_) => {}
         }
     }
 }

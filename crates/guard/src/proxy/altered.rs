@@ -1,7 +1,6 @@
 //! An answer out of which a policy takes something: the only kind whose bytes aren't the
 //! upstream's own. What is taken out, and how, is the business of [`crate::policy::alter`].
 
-use super::relay::Relay;
 use crate::policy::alter::{Alteration, SseAlterer};
 use crate::upstream::UpstreamError;
 use bytes::{Bytes, BytesMut};
@@ -15,8 +14,8 @@ const JSON_BYTES_MAX: usize = 16 << 20;
 
 /// An answer on its way through an alteration.
 #[derive(Debug)]
-pub(super) struct Altered {
-    relay: Relay,
+pub(super) struct Altered<B> {
+    body: B,
     state: State,
 }
 
@@ -32,14 +31,14 @@ enum State {
     Ended,
 }
 
-impl Altered {
-    pub(super) fn new(relay: Relay, alteration: Alteration, is_stream: bool) -> Self {
+impl<B> Altered<B> {
+    pub(super) fn new(body: B, alteration: Alteration, is_stream: bool) -> Self {
         let state = if is_stream {
             State::Events(Box::new(alteration.stream()))
         } else {
             State::Json(alteration, BytesMut::new())
         };
-        Self { relay, state }
+        Self { body, state }
     }
 
     /// What is ready to be sent of these bytes.
@@ -69,7 +68,7 @@ impl Altered {
     }
 }
 
-impl Body for Altered {
+impl<B: Body<Data = Bytes, Error = UpstreamError> + Unpin> Body for Altered<B> {
     type Data = Bytes;
     type Error = UpstreamError;
 
@@ -82,7 +81,7 @@ impl Body for Altered {
             if matches!(this.state, State::Ended) {
                 return Poll::Ready(None);
             }
-            let out = match ready!(Pin::new(&mut this.relay).poll_frame(cx)) {
+            let out = match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
                 None => {
                     let rest = this.finish();
                     if rest.is_empty() {

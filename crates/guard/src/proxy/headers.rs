@@ -44,7 +44,7 @@ pub(super) fn of_request(headers: &mut HeaderMap) {
 }
 
 /// Takes out of an answer's headers what isn't for the client.
-pub(super) fn of_answer(headers: &mut HeaderMap) {
+pub(crate) fn of_answer(headers: &mut HeaderMap) {
     hop_by_hop(headers);
     own(headers);
 }

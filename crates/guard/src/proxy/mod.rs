@@ -16,12 +16,15 @@ mod route;
 mod state;
 
 pub use body::ProxyBody;
+pub(crate) use headers::of_answer as clean_answer;
 pub use refusal::Refusal;
 pub(crate) use refusal::json_response;
+pub(crate) use relay::{Open, error_code};
 pub(crate) use state::ProxyState;
 
 use crate::{
     Guard, Identity,
+    exposure::{self, Call, Draw, NotServed, OnLedgerFailure},
     limits::Cost,
     observe::Ended,
     policy::alter::{Alteration, with_model},
@@ -35,7 +38,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
-use relay::{Open, Relay};
+use relay::Relay;
 use route::Route;
 use serde_json::json;
 use state::Arrival;
@@ -145,7 +148,12 @@ async fn answer(
             let request = Request::from_parts(head, bytes);
             Ok(policy::public::handle(guard, ip, request).await.map(ProxyBody::whole))
         }
-        Route::Ledger | Route::NotFound => {
+        Route::Ledger => {
+            unread.is_read();
+            let asked = Request::from_parts(head, Bytes::new());
+            Ok(exposure::public::handle(guard, &asked).await.map(ProxyBody::whole))
+        }
+        Route::NotFound => {
             Err(Refusal::new(StatusCode::NOT_FOUND, "unknown_path", "there is no such end point"))
         }
         Route::WrongMethod { allow } => {
@@ -233,14 +241,7 @@ async fn forward(
     }
     guard.metrics.added.observe(arrival.start.elapsed());
     let upstream = guard.upstreams.choose(&outgoing.model)?;
-    let answered = guard.upstreams.send(upstream, &outgoing).await.inspect_err(|error| {
-        guard.metrics.upstream_errors.get(relay::error_code(*error)).inc();
-    })?;
-    let (mut head, body) = answered.into_parts();
-    headers::of_answer(&mut head.headers);
-    declare(&actions, &mut head.headers);
-    let open = Open {
-        guard: Arc::clone(guard),
+    let call = Call {
         id: arrival.id().to_owned(),
         start: arrival.start,
         start_ms: arrival.start_ms,
@@ -249,25 +250,97 @@ async fn forward(
         request,
         prompt_tokens: estimate.prompt_tokens,
         permit,
-        upstream: body.upstream(),
-        status: head.status.as_u16(),
-        stream: is_event_stream(&head.headers),
-        first_byte: None,
     };
+    let factor = actions.exposure_factor.unwrap_or(1);
+    let (call, outgoing, is_unexposed) =
+        match expose(guard, upstream, factor, call, outgoing).await? {
+            Exposed::Answer(mut response) => {
+                declare(&actions, response.headers_mut());
+                return Ok(altered(response, alteration));
+            }
+            Exposed::No(call, outgoing) => (call, outgoing, false),
+            Exposed::Impossible(call, outgoing) => (call, outgoing, true),
+        };
+    let answered = guard.upstreams.send(upstream, &outgoing).await.inspect_err(|error| {
+        guard.metrics.upstream_errors.get(relay::error_code(*error)).inc();
+    })?;
+    let (mut head, body) = answered.into_parts();
+    headers::of_answer(&mut head.headers);
+    declare(&actions, &mut head.headers);
+    if is_unexposed {
+        let value = HeaderValue::from_static("off; reason=ledger");
+        head.headers.insert("stillwatch-exposure", value);
+    }
+    let stream = is_event_stream(&head.headers);
+    let open = Open::new(guard, call, body.upstream(), head.status.as_u16(), stream);
     let is_readable = head.status.is_success() && !headers::is_packed(&head.headers);
-    let stream = open.stream;
     let relay = Relay::new(body, is_readable, open);
     let body = match alteration.filter(|_| is_readable) {
         None => ProxyBody::relay(relay),
         Some(alteration) => {
-            // Its length and its digest are those of what the upstream sent.
-            head.headers.remove(header::CONTENT_LENGTH);
-            head.headers.remove("content-digest");
-            head.headers.remove(header::ETAG);
+            forget_length(&mut head.headers);
             ProxyBody::other(Altered::new(relay, alteration, stream))
         }
     };
     Ok(Response::from_parts(head, body))
+}
+
+/// What the upstream said of its bytes doesn't hold for others.
+fn forget_length(headers: &mut HeaderMap) {
+    headers.remove(header::CONTENT_LENGTH);
+    headers.remove("content-digest");
+    headers.remove(header::ETAG);
+}
+
+/// An exposed answer with the alteration that a policy asks for. The text stays as it is.
+fn altered(response: Response<ProxyBody>, alteration: Option<Alteration>) -> Response<ProxyBody> {
+    let is_readable = response.status().is_success() && !headers::is_packed(response.headers());
+    let Some(alteration) = alteration.filter(|_| is_readable) else { return response };
+    let stream = is_event_stream(response.headers());
+    let (mut head, body) = response.into_parts();
+    forget_length(&mut head.headers);
+    Response::from_parts(head, ProxyBody::other(Altered::new(body, alteration, stream)))
+}
+
+/// What became of a request that might be exposed.
+enum Exposed {
+    /// It was.
+    Answer(Response<ProxyBody>),
+    /// It is served as usual.
+    No(Call, Outgoing),
+    /// As usual, though it was to be exposed: the ledger can't be written.
+    Impossible(Call, Outgoing),
+}
+
+async fn expose(
+    guard: &Arc<Guard>,
+    upstream: usize,
+    factor: u32,
+    call: Call,
+    outgoing: Outgoing,
+) -> Result<Exposed, Refusal> {
+    let Some(capture) = guard.exposure.as_ref() else { return Ok(Exposed::No(call, outgoing)) };
+    let (then, call, outgoing) = match capture.draw(&call.who, &call.request, factor, call.start_ms)
+    {
+        Draw::No => return Ok(Exposed::No(call, outgoing)),
+        Draw::Impossible(then) => (Some(then), call, outgoing),
+        Draw::Yes(wanted) => {
+            match exposure::serve(guard, capture, wanted, upstream, call, outgoing).await {
+                Ok(response) => return Ok(Exposed::Answer(response)),
+                Err(NotServed::Upstream(error)) => return Err(error.into()),
+                Err(NotServed::Unexposed(then, back)) => (then, back.0, back.1),
+            }
+        }
+    };
+    match then {
+        None => Ok(Exposed::No(call, outgoing)),
+        Some(OnLedgerFailure::ServeUnexposed) => Ok(Exposed::Impossible(call, outgoing)),
+        Some(OnLedgerFailure::Refuse) => {
+            let message = "the gateway can't keep its records now; try again later";
+            Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "ledger_unavailable", message)
+                .retry_after(1_000))
+        }
+    }
 }
 
 /// What was done to an answer is said in its headers.

@@ -2,6 +2,7 @@
 
 use crate::{
     Guard, Identity,
+    exposure::Call,
     limits::{Cost, Permit},
     observe::Ended,
     request::{Api, BYTES_PER_TOKEN, RequestView},
@@ -28,20 +29,24 @@ pub(super) struct Relay {
 
 /// A request whose answer hasn't ended.
 #[derive(Debug)]
-pub(super) struct Open {
-    pub(super) guard: Arc<Guard>,
-    pub(super) id: String,
-    pub(super) start: Instant,
-    pub(super) start_ms: i64,
-    pub(super) who: Identity,
-    pub(super) user_agent: Option<String>,
-    pub(super) request: RequestView,
-    pub(super) prompt_tokens: u64,
-    pub(super) permit: Permit,
-    pub(super) upstream: usize,
-    pub(super) status: u16,
-    pub(super) stream: bool,
-    pub(super) first_byte: Option<Duration>,
+pub(crate) struct Open {
+    pub(crate) guard: Arc<Guard>,
+    pub(crate) id: String,
+    pub(crate) start: Instant,
+    pub(crate) start_ms: i64,
+    pub(crate) who: Identity,
+    pub(crate) user_agent: Option<String>,
+    pub(crate) request: RequestView,
+    pub(crate) prompt_tokens: u64,
+    pub(crate) permit: Permit,
+    pub(crate) upstream: usize,
+    pub(crate) status: u16,
+    pub(crate) stream: bool,
+    pub(crate) first_byte: Option<Duration>,
+    /// Whether it was exposed.
+    pub(crate) is_exposed: bool,
+    /// What the text of an exposed request cost that wasn't sent.
+    pub(crate) other_text: Cost,
 }
 
 impl Relay {
@@ -64,7 +69,7 @@ impl Relay {
 }
 
 /// Stable name of an upstream's failure.
-pub(super) fn error_code(error: UpstreamError) -> &'static str {
+pub(crate) fn error_code(error: UpstreamError) -> &'static str {
     match error {
         UpstreamError::NoSuchModel => "no_such_model",
         UpstreamError::Unavailable => "unavailable",
@@ -75,6 +80,34 @@ pub(super) fn error_code(error: UpstreamError) -> &'static str {
 }
 
 impl Open {
+    /// For an answer that begins.
+    pub(crate) fn new(
+        guard: &Arc<Guard>,
+        call: Call,
+        upstream: usize,
+        status: u16,
+        stream: bool,
+    ) -> Self {
+        let Call { id, start, start_ms, who, user_agent, request, prompt_tokens, permit } = call;
+        Self {
+            guard: Arc::clone(guard),
+            id,
+            start,
+            start_ms,
+            who,
+            user_agent,
+            request,
+            prompt_tokens,
+            permit,
+            upstream,
+            status,
+            stream,
+            first_byte: None,
+            is_exposed: false,
+            other_text: Cost::default(),
+        }
+    }
+
     fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
@@ -93,12 +126,16 @@ impl Open {
     }
 
     /// Books the cost, counts, hands the exchange on.
-    fn end(self, answer: Answer, error: Option<&'static str>) {
+    pub(crate) fn end(self, answer: Answer, error: Option<&'static str>) {
         let cost = self.cost(&answer);
         let is_success = self.is_success();
         let Self { guard, id, start, start_ms, who, user_agent, request, permit, upstream, .. } =
             self;
-        permit.settle(cost);
+        let (is_exposed, other_text) = (self.is_exposed, self.other_text);
+        permit.settle(Cost {
+            prompt_tokens: cost.prompt_tokens.saturating_add(other_text.prompt_tokens),
+            completion_tokens: cost.completion_tokens.saturating_add(other_text.completion_tokens),
+        });
         if let Some(kind) = error.filter(|kind| *kind != "client_gone") {
             guard.metrics.upstream_errors.get(kind).inc();
         }
@@ -117,7 +154,7 @@ impl Open {
             cost: Some(cost),
             finish_reason: answer.finish_reason.as_deref(),
             stream: self.stream,
-            exposed: false,
+            exposed: is_exposed,
         });
         let keeps = guard.observer.keeps_exchanges();
         if !is_success || request.api == Api::Models || !(guard.config.live.enabled || keeps) {

@@ -51,6 +51,11 @@ impl Gateway {
     pub(crate) async fn start_with(mut config: GuardConfig, secrets: &Secrets) -> Self {
         let data = tempfile::tempdir().expect("a temporary folder");
         config.data = data.path().to_owned();
+        Self { _data: Some(data), ..Self::start_in_place(config, secrets).await }
+    }
+
+    /// With these settings and keys, in the folder that the settings name, which stays.
+    pub(crate) async fn start_in_place(config: GuardConfig, secrets: &Secrets) -> Self {
         let guard = Guard::start(config, secrets, Arc::new(SystemClock)).await.expect("a guard");
         let listeners = Listeners::bind(&guard.config.listen).await.expect("free ports");
         let (public, admin) = (listeners.public_addr(), listeners.admin_addr());
@@ -60,7 +65,7 @@ impl Gateway {
             drop(stopped.await);
         });
         let served = tokio::spawn(serving);
-        Self { guard, public, admin, stop: Some(stop), served, _data: Some(data) }
+        Self { guard, public, admin, stop: Some(stop), served, _data: None }
     }
 
     /// A URL on the public listener.

@@ -4,6 +4,7 @@ mod admin;
 mod attacks;
 mod config;
 mod dashboard;
+mod exposure;
 mod faults;
 mod gateway;
 mod keys;

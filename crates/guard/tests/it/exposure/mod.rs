@@ -1,0 +1,4 @@
+//! Exposures: what is captured, what isn't, and that nothing about it depends on the coin.
+
+mod capture;
+mod rig;
