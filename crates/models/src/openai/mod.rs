@@ -220,7 +220,11 @@ fn identity(base_url: &str, model: &str, capabilities: &Capabilities) -> ModelId
         Some(route) if !route.uses_server_template() => "plain 1",
         _ => "the server's own",
     };
-    let scoring = capabilities.scoring.map_or_else(|| "none".to_owned(), |r| r.to_string());
+    let none = || {
+        let why = " (echoed log-probabilities belong to the token after)";
+        format!("none{}", if capabilities.is_out_of_step { why } else { "" })
+    };
+    let scoring = capabilities.scoring.map_or_else(none, |route| route.to_string());
     ModelIdentity {
         model_hash: hex_sha256(&format!("{base_url}\n{model}")),
         template_hash: hex_sha256(template),

@@ -8,7 +8,7 @@
 use super::{
     http::{Endpoint, Failure},
     sample::{SamplingRoute, sample},
-    score::{PromptCache, ScoringRoute, score},
+    score::{PromptCache, ScoringRoute, echo_is_in_step, score},
     wire::LengthField,
 };
 use crate::{SampleParams, SampleRequest, ScoreRequest};
@@ -20,12 +20,15 @@ pub(super) struct Capabilities {
     pub(super) sampling: SamplingRoute,
     pub(super) length: LengthField,
     pub(super) scoring: Option<ScoringRoute>,
+    /// Whether a way to score was refused because its numbers belong to other tokens.
+    pub(super) is_out_of_step: bool,
 }
 
 /// Asks the endpoint.
 pub(super) async fn probe(endpoint: &Endpoint) -> Result<Capabilities, Failure> {
     let (sampling, length) = sampling(endpoint).await?;
-    Ok(Capabilities { sampling, length, scoring: scoring(endpoint).await? })
+    let (scoring, is_out_of_step) = scoring(endpoint).await?;
+    Ok(Capabilities { sampling, length, scoring, is_out_of_step })
 }
 
 fn question() -> Vec<Message> {
@@ -67,20 +70,28 @@ async fn sampling(endpoint: &Endpoint) -> Result<(SamplingRoute, LengthField), F
     })
 }
 
-async fn scoring(endpoint: &Endpoint) -> Result<Option<ScoringRoute>, Failure> {
+/// The way to score, and whether one was refused because it is out of step.
+async fn scoring(endpoint: &Endpoint) -> Result<(Option<ScoringRoute>, bool), Failure> {
     let request =
         ScoreRequest { messages: question(), answer: "One, two, three. That is all.".to_owned() };
     let prompts = PromptCache::default();
     for route in ScoringRoute::ALL {
         match score(endpoint, route, &prompts, &request).await {
             // One token for all of it would not be a tokeniser's work.
-            Ok(scored) if scored.n_tokens() > 1 => return Ok(Some(route)),
+            Ok(scored) if scored.n_tokens() > 1 => {
+                if let ScoringRoute::Echo { max_tokens } = route
+                    && !echo_is_in_step(endpoint, max_tokens).await.map_err(opening)?
+                {
+                    return Ok((None, true));
+                }
+                return Ok((Some(route), false));
+            }
             Ok(_) => {}
             Err(failure) if is_not_offered(&failure) => {}
             Err(failure) => return Err(opening(failure)),
         }
     }
-    Ok(None)
+    Ok((None, false))
 }
 
 /// Whether this way doesn't exist there, as opposed to an endpoint that can't be reached.

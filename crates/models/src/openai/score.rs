@@ -222,6 +222,38 @@ async fn by_echo(
     located(&given, range)
 }
 
+/// A text whose next token any language model guesses at most places.
+const COUNTING: &str = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16";
+
+/// Whether echoed log-probabilities stand by their own tokens.
+///
+/// Some servers give each token the distribution of the token after it (llama-cpp-python 0.3.36
+/// does): its likeliest alternatives then name the next token of the text, not this one. Such
+/// numbers keep every null (they don't know the coin) and have no power. A server that names no
+/// alternatives is believed.
+pub(super) async fn echo_is_in_step(endpoint: &Endpoint, max_tokens: u64) -> Result<bool, Failure> {
+    let body = json!({
+        "model": endpoint.model,
+        "prompt": COUNTING,
+        "echo": true,
+        "logprobs": 1,
+        "max_tokens": max_tokens,
+        "temperature": 0.0,
+        "stream": false,
+    });
+    let read = |answer: &Value| {
+        let given = wire::echoed(answer).ok_or_else(|| lacking("without log-probabilities"))?;
+        Ok((given.tokens, wire::favourites(answer)))
+    };
+    let bound = Usage { input_tokens: COUNTING.len() as u64, output_tokens: max_tokens };
+    let (tokens, favourites) = endpoint.post("completions", &body, bound, read).await?;
+    let agreeing = |shift: usize| {
+        let pairs = tokens.iter().skip(shift).zip(&favourites);
+        pairs.filter(|(token, favourite)| favourite.as_ref() == Some(token)).count()
+    };
+    Ok(agreeing(1) <= agreeing(0))
+}
+
 fn read_prompt_log_probs(answer: &Value) -> Result<Given, Unread> {
     wire::prompt_log_probs(answer).ok_or_else(|| lacking("without log-probabilities of the prompt"))
 }

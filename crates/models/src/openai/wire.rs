@@ -139,6 +139,17 @@ pub(super) fn echoed(answer: &Value) -> Option<Given> {
     })
 }
 
+/// The likeliest token at each position of an echoed prompt, where the server tells.
+pub(super) fn favourites(answer: &Value) -> Vec<Option<String>> {
+    let positions = answer.pointer("/choices/0/logprobs/top_logprobs").and_then(Value::as_array);
+    let likeliest = |position: &Value| {
+        let of = |entry: (&String, &Value)| Some((entry.0.clone(), entry.1.as_f64()?));
+        let entries = position.as_object()?.iter().filter_map(of);
+        entries.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(token, _)| token)
+    };
+    positions.into_iter().flatten().map(likeliest).collect()
+}
+
 /// Reads the ids of vLLM's `/tokenize`. `None` if the server doesn't know it.
 pub(super) fn token_ids(answer: &Value) -> Option<Vec<u64>> {
     let ids: Option<Vec<u64>> =

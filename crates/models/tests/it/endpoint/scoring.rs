@@ -92,6 +92,17 @@ fn a_server_that_ignores_what_it_does_not_know_offers_sampling_only() {
 }
 
 #[test]
+fn echoed_numbers_that_belong_to_other_tokens_are_no_scores() {
+    let features = Features { echo: true, echo_is_out_of_step: true, ..Features::default() };
+    for features in [features, Features { echo_generates: true, ..features }] {
+        let model = toy(features).connect_and_keep();
+        assert_eq!(model.1.access(), AccessLevel::Sampling);
+        let settings = &model.1.identity().settings;
+        assert!(settings.contains("belong to the token after"), "{settings}");
+    }
+}
+
+#[test]
 fn values_that_are_no_log_probabilities_refuse_the_text() {
     for (value, expected) in [
         (json!(-9999.0), "probability 0"),

@@ -18,6 +18,8 @@ pub(crate) struct Features {
     pub(crate) echo: bool,
     /// Echo refuses to generate nothing.
     pub(crate) echo_generates: bool,
+    /// Gives each echoed token the distribution of the next, as llama-cpp-python does.
+    pub(crate) echo_is_out_of_step: bool,
     /// Takes `echo` and ignores it, as llama-server does.
     pub(crate) ignores_echo: bool,
     /// Drops blanks of tokens that are shown alone, as decoders of SentencePiece do.
@@ -157,9 +159,17 @@ fn echo(features: Features, body: &Value) -> Reply {
     }
     let shown: Vec<String> = tokens.iter().map(|t| show(t, features)).collect();
     let values: Vec<Option<f64>> = (0..tokens.len()).map(|i| value(&tokens, i)).collect();
+    let shift = usize::from(features.echo_is_out_of_step);
+    let guessed = |i: usize| match (i, shown.get(i + shift)) {
+        (0, _) | (_, None) => Value::Null,
+        (_, Some(favourite)) => json!({favourite: -0.1, "another": -2.0}),
+    };
+    let top: Vec<Value> = (0..shown.len()).map(guessed).collect();
     Reply::json(&json!({"choices": [{
         "text": prompt,
-        "logprobs": {"tokens": shown, "token_logprobs": values, "text_offset": []},
+        "logprobs": {
+            "tokens": shown, "token_logprobs": values, "top_logprobs": top, "text_offset": [],
+        },
     }]}))
 }
 
