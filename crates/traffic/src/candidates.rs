@@ -15,7 +15,7 @@ pub(crate) const EXCHANGES_MIN: u32 = 8;
 /// Members that make a group: three can be a team, a family, a coincidence.
 pub(crate) const MEMBERS_MIN: usize = 4;
 /// Share of the known accounts above which a hash is common, not shared.
-const COMMON_SHARE: f64 = 0.5;
+const COMMON_SHARE: f64 = 0.8;
 /// Rarest shared hashes of an account that enter the graph.
 const LINKS_MAX: usize = 24;
 /// Resolutions of the communities, coarse to fine.

@@ -5,27 +5,25 @@
 //! 2. they *share the work*: nothing is asked twice, volumes are even, and nothing in lengths,
 //!    subjects and hours tells whose prompt it is (family `sharding`);
 //! 3. nobody converses: answers are taken, not used;
-//! 4. the conduct bears at least [`MARKS_MIN`] marks of harvesting (reasoning asked for, no night,
+//! 4. the conduct weighs at least [`WEIGHT_MIN`] in marks of harvesting (reasoning asked for, no night,
 //!    changing networks, …).
 //!
 //! Innocents share templates, offices and deadlines, so (1) alone accuses them; (2) to (4) spare
 //! them, each for another reason: see the `innocent` field of every reason.
 
 use crate::candidates::{MEMBERS_MIN, split_by_client};
-use crate::measure::{Context, Measures, coverage, group_items, measure};
-use crate::sketch::{AccountSketch, Record};
+use crate::measure::{Context, Measures, group_items, measure};
+use crate::members::{machines, staying};
 
 /// Coverage from which a group counts as connected by text: with less than a quarter of its
 /// traffic in common, cover would be three quarters of what a harvester pays for.
 pub(crate) const COVERAGE_MIN: f64 = 0.25;
-/// Members with less than this share of the median coverage are bystanders.
-const BYSTANDER_SHARE: f64 = 0.4;
 /// Records below which nothing is said of a group.
 const RECORDS_MIN: usize = 40;
-/// Share of a member's records that may converse or use answers.
-const MEMBER_CONVERSING_MAX: f64 = 0.3;
-/// Marks of harvesting that a flag needs.
-pub(crate) const MARKS_MIN: usize = 3;
+/// Weight of marks that a flag needs: more than what machines bear that work at all hours.
+const WEIGHT_MIN: f64 = 3.5;
+/// Weight of all marks together.
+const WEIGHT_ALL: f64 = 10.0;
 
 /// The thresholds of the families and marks, with units.
 mod limits {
@@ -37,14 +35,19 @@ mod limits {
     /// Variance of the active members per hour against independent ones, ratio.
     pub(super) const SYNCHRONY_MIN: f64 = 2.0;
     /// Prompts in common, share.
-    pub(super) const REPEATED_MAX: f64 = 0.02;
+    pub(super) const REPEATED_MAX: f64 = 0.1;
     /// Intraclass correlation of lengths.
-    pub(super) const ICC_MAX: f64 = 0.12;
-    /// Own subjects and hours, ratio within to between.
+    pub(super) const ICC_MAX: f64 = 0.15;
+    /// Own subjects, ratio within to between.
     pub(super) const OWN_TOPICS_MAX: f64 = 1.5;
-    pub(super) const OWN_HOURS_MAX: f64 = 1.25;
+    /// Own hours (thirds of the day), ratio within to between.
+    pub(super) const OWN_HOURS_MAX: f64 = 1.3;
+    /// Own parameters, ratio within to between.
+    pub(super) const OWN_PARAMETERS_MAX: f64 = 2.0;
     /// Coefficient of variation of volumes; independent people have 1 and more.
-    pub(super) const VOLUME_CV_MAX: f64 = 0.6;
+    pub(super) const VOLUME_CV_MAX: f64 = 0.8;
+    /// Variance over mean of volumes; 1 is dealing at random.
+    pub(super) const VOLUME_DISPERSION_MAX: f64 = 2.0;
     /// Quick repeats, number.
     pub(super) const QUICK_REPEATS_MIN: usize = 3;
     /// Continued conversations and used answers, share of records.
@@ -96,6 +99,19 @@ pub(crate) enum Mark {
     LongAnswers,
     Retries,
     NoSessions,
+    EvenVolumes,
+}
+
+impl Mark {
+    /// What a mark weighs: 2 where few innocents bear it, 1 where machines do, half where many do.
+    fn weight(self) -> f64 {
+        match self {
+            Self::Reasoning | Self::Retries => 2.0,
+            Self::ChangingNetworks => 1.5,
+            Self::NoNight | Self::LongAnswers | Self::NoSessions | Self::EvenVolumes => 1.0,
+            Self::Broad => 0.5,
+        }
+    }
 }
 
 /// A group with what is found of it.
@@ -112,8 +128,8 @@ pub(crate) struct Judged {
     pub(crate) score: f64,
 }
 
-/// Judges a candidate: as it is, without members that converse, and parted by client; the best of
-/// these counts.
+/// Judges a candidate: as it is, its members that work like machines, and both parted by client;
+/// the best of these counts.
 pub(crate) fn judge(context: &Context<'_>, candidate: &[u32]) -> Option<Judged> {
     let mut best: Option<Judged> = None;
     let mut consider = |judged: Option<Judged>| {
@@ -123,15 +139,22 @@ pub(crate) fn judge(context: &Context<'_>, candidate: &[u32]) -> Option<Judged> 
             best = Some(judged);
         }
     };
-    let whole = judge_group(context, candidate);
-    let done = whole.as_ref().is_some_and(|j| j.flagged);
-    consider(whole);
-    if !done {
-        for part in split_by_client(context, candidate) {
-            if part.len() >= MEMBERS_MIN && part.len() < candidate.len() {
-                consider(judge_group(context, &part));
-            }
+    let machines = machines(context, candidate);
+    let mut parts = Vec::new();
+    for whole in [candidate, &machines] {
+        if whole.len() < MEMBERS_MIN {
+            continue;
         }
+        let judged = judge_group(context, whole);
+        let done = judged.as_ref().is_some_and(|j| j.flagged);
+        consider(judged);
+        if done || machines.len() == candidate.len() {
+            break;
+        }
+        parts.extend(split_by_client(context, whole).into_iter().filter(|p| p.len() < whole.len()));
+    }
+    for part in parts.iter().filter(|p| p.len() >= MEMBERS_MIN) {
+        consider(judge_group(context, part));
     }
     best
 }
@@ -153,7 +176,7 @@ fn judge_group(context: &Context<'_>, candidate: &[u32]) -> Option<Judged> {
     let mut counted = group_items(context, &members);
     let mut items = hashes(&counted);
     for _ in 0..3 {
-        let kept = without_bystanders(context, &members, &items);
+        let kept = staying(context, &members, &items, COVERAGE_MIN);
         if kept.len() == members.len() {
             break;
         }
@@ -170,12 +193,13 @@ fn judge_group(context: &Context<'_>, candidate: &[u32]) -> Option<Judged> {
     }
     let families = families(&measures);
     let marks = marks(&measures);
+    let weight: f64 = marks.iter().map(|m| m.weight()).sum();
     let converses = measures.conversing > limits::CONVERSING_MAX
         || measures.using_answers > limits::USING_ANSWERS_MAX;
     let connected = families.iter().any(|f| *f <= Family::Synchrony);
     let flagged =
-        connected && families.contains(&Family::Sharding) && !converses && marks.len() >= MARKS_MIN;
-    let part = families.len() as f64 / 5.0 * 0.6 + marks.len() as f64 / 7.0 * 0.4;
+        connected && families.contains(&Family::Sharding) && !converses && weight >= WEIGHT_MIN;
+    let part = families.len() as f64 / 5.0 * 0.6 + weight / WEIGHT_ALL * 0.4;
     let score = if converses { part / 4.0 } else { part };
     counted.sort_unstable_by_key(|(item, n)| (std::cmp::Reverse(*n), *item));
     Some(Judged { members, items: counted, measures, families, marks, flagged, score })
@@ -184,39 +208,6 @@ fn judge_group(context: &Context<'_>, candidate: &[u32]) -> Option<Judged> {
 /// The hashes alone, sorted.
 fn hashes(counted: &[(u32, u32)]) -> Vec<u32> {
     counted.iter().map(|(item, _)| *item).collect()
-}
-
-/// Members that have the group's text (where it has one) and don't converse in it.
-fn without_bystanders(context: &Context<'_>, members: &[u32], items: &[u32]) -> Vec<u32> {
-    let sketch = |i: &u32| context.sketches.get(*i as usize).copied();
-    let coverages: Vec<f64> =
-        members.iter().filter_map(sketch).map(|s| coverage(s, items)).collect();
-    let usual = crate::measure::median(&coverages);
-    members
-        .iter()
-        .copied()
-        .filter(|i| {
-            let Some(s) = sketch(i) else { return false };
-            let by_text = usual >= COVERAGE_MIN;
-            let covered = !by_text || coverage(s, items) >= BYSTANDER_SHARE * usual;
-            covered && conversing(s, items, by_text) <= MEMBER_CONVERSING_MAX
-        })
-        .collect()
-}
-
-/// Share of a member's records (with the group's text, if it has one) in which it converses.
-fn conversing(sketch: &AccountSketch, items: &[u32], by_text: bool) -> f64 {
-    let (mut n, mut conversing) = (0.0, 0.0);
-    for record in sketch.records.entries() {
-        if by_text && !crate::measure::has_text(record, items) {
-            continue;
-        }
-        n += 1.0;
-        if record.n_messages > 2 || record.has(Record::USES_ANSWER) {
-            conversing += 1.0;
-        }
-    }
-    if n == 0.0 { 0.0 } else { conversing / n }
 }
 
 fn families(m: &Measures) -> Vec<Family> {
@@ -228,6 +219,7 @@ fn families(m: &Measures) -> Vec<Family> {
         && m.icc_answers <= limits::ICC_MAX
         && m.own_topics <= limits::OWN_TOPICS_MAX
         && m.own_hours <= limits::OWN_HOURS_MAX
+        && m.own_parameters <= limits::OWN_PARAMETERS_MAX
         && m.volume_cv <= limits::VOLUME_CV_MAX;
     [
         (Family::Text, m.coverage >= COVERAGE_MIN),
@@ -254,6 +246,7 @@ fn marks(m: &Measures) -> Vec<Mark> {
         (Mark::LongAnswers, m.answers_ratio >= limits::ANSWERS_MIN),
         (Mark::Retries, m.n_quick_repeats >= limits::QUICK_REPEATS_MIN),
         (Mark::NoSessions, m.bursts <= limits::BURSTS_MAX),
+        (Mark::EvenVolumes, m.volume_dispersion <= limits::VOLUME_DISPERSION_MAX),
     ]
     .into_iter()
     .filter_map(|(mark, present)| present.then_some(mark))

@@ -18,6 +18,7 @@ mod hash;
 mod judge;
 mod live;
 mod measure;
+mod members;
 mod observation;
 mod reasons;
 mod risk;

@@ -14,6 +14,8 @@ use crate::sketch::{ACTIVE_HOURS, AccountSketch, Record};
 
 /// Share of a group's records above which a word belongs to its template, not to its subjects.
 const TEMPLATE_WORD_SHARE: f64 = 0.2;
+/// Share of a member's records above which a word belongs to its own variant of the template.
+const OWN_TEMPLATE_WORD_SHARE: f64 = 0.5;
 /// Members that must have a hash before it counts as the group's text.
 const GROUP_ITEM_MEMBERS_MIN: u32 = 3;
 /// Of all accounts that have the hash, the share that must belong to the group.
@@ -21,6 +23,8 @@ const GROUP_ITEM_SPECIFICITY_MIN: f64 = 0.5;
 /// A repeat from another account within this time is quick: nobody copies a colleague's prompt so
 /// fast and so exactly but by machine. Seconds.
 const QUICK_S: u32 = 2 * 3600;
+/// Gaps from which their regularity can be told.
+const GAPS_MIN: usize = 8;
 /// Pseudo-observations that pull ratios of small counts towards 1.
 const SHRINK: f64 = 3.0;
 
@@ -62,8 +66,12 @@ pub(crate) struct Measures {
     pub(crate) own_topics: f64,
     /// Equal thirds of the day within an account against between accounts.
     pub(crate) own_hours: f64,
-    /// Coefficient of variation of the members' volumes.
+    /// Equal parameters within an account against between accounts.
+    pub(crate) own_parameters: f64,
+    /// Coefficient of variation of the members' volumes (of the group's text, where it has one).
     pub(crate) volume_cv: f64,
+    /// Variance over mean of these volumes: 1 if requests are dealt out at random, less in turn.
+    pub(crate) volume_dispersion: f64,
     /// Share of traffic in the quietest six hours of the day, times 4: 1 flat, people near 0.1.
     pub(crate) quiet: f64,
     /// Records with the commonest parameters.
@@ -105,7 +113,9 @@ impl Measures {
             ("icc_answers", self.icc_answers),
             ("own_topics", self.own_topics),
             ("own_hours", self.own_hours),
+            ("own_parameters", self.own_parameters),
             ("volume_cv", self.volume_cv),
+            ("volume_dispersion", self.volume_dispersion),
             ("quiet", self.quiet),
             ("uniform_profile", self.uniform_profile),
             ("networks_per_account", self.networks_per_account),
@@ -206,6 +216,7 @@ pub(crate) fn measure(
         icc_words: intraclass(&body, |r| (f64::from(r.words) + 1.0).log2()),
         icc_answers: intraclass(&body, |r| (f64::from(r.answer_tokens) + 1.0).log2()),
         own_hours: own(&mut labels(&body, |r| vec![r.time_s / 3600 % 24 / 8]), &body, 1),
+        own_parameters: own(&mut labels(&body, |r| vec![u32::from(r.profile)]), &body, 1),
         uniform_profile: commonest(body.iter().map(|(_, r)| u32::from(r.profile)).collect()),
         answers_ratio: {
             let lengths: Vec<f64> = body.iter().map(|(_, r)| f64::from(r.answer_tokens)).collect();
@@ -215,7 +226,9 @@ pub(crate) fn measure(
     };
     repeats(context, members, &body, &mut m);
     topics(context, &body, &mut m);
-    accounts(context, members, &mut m);
+    let by_text = coverage >= coverage_min;
+    volumes(context, members, by_text.then_some(&coverages), &mut m);
+    rhythm(context, members, &body, &mut m);
     infrastructure(context, members, &mut m);
     m.synchrony = synchrony(context, members);
     m
@@ -266,12 +279,21 @@ fn topics(context: &Context<'_>, body: &[(u32, &Record)], m: &mut Measures) {
     let mut words: Vec<(u32, u32)> =
         labels(body, |r| r.topics.iter().filter(|t| **t != 0).map(|t| u32::from(*t)).collect());
     words.sort_unstable();
-    // Words of the template say nothing of the subject.
+    // Words of the template say nothing of the subject, nor do those of a member's own variant.
     let limit = (TEMPLATE_WORD_SHARE * body.len() as f64).max(2.0);
+    let mut n_own = vec![0usize; m.n_members];
+    for (a, _) in body {
+        if let Some(n) = n_own.get_mut(*a as usize) {
+            *n += 1;
+        }
+    }
     let mut kept = Vec::with_capacity(words.len());
-    for group in words.chunk_by(|x, y| x.0 == y.0) {
-        if group.len() as f64 <= limit {
-            kept.extend_from_slice(group);
+    for group in words.chunk_by(|x, y| x.0 == y.0).filter(|g| g.len() as f64 <= limit) {
+        for own in group.chunk_by(|x, y| x.1 == y.1) {
+            let n = own.first().and_then(|(_, a)| n_own.get(*a as usize)).copied().unwrap_or(0);
+            if own.len() as f64 <= (OWN_TEMPLATE_WORD_SHARE * n as f64).max(2.0) {
+                kept.extend_from_slice(own);
+            }
         }
     }
     let per_record = kept.len() as f64 / body.len().max(1) as f64;
@@ -348,27 +370,62 @@ fn intraclass(body: &[(u32, &Record)], of: impl Fn(&Record) -> f64) -> f64 {
     if total <= 1e-12 { 0.0 } else { ((between - within) / total).clamp(0.0, 1.0) }
 }
 
-/// What the accounts' counters say.
-fn accounts(context: &Context<'_>, members: &[u32], m: &mut Measures) {
-    let volumes: Vec<f64> = sketches(context, members).map(|s| f64::from(s.n)).collect();
-    let mean = volumes.iter().sum::<f64>() / volumes.len().max(1) as f64;
-    let variance =
-        volumes.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / volumes.len().max(1) as f64;
+/// How evenly the work is spread.
+fn volumes(context: &Context<'_>, members: &[u32], coverages: Option<&Vec<f64>>, m: &mut Measures) {
+    let volumes: Vec<f64> = sketches(context, members)
+        .enumerate()
+        .map(|(i, s)| f64::from(s.n) * coverages.and_then(|c| c.get(i)).copied().unwrap_or(1.0))
+        .collect();
+    let n = volumes.len().max(1) as f64;
+    let mean = volumes.iter().sum::<f64>() / n;
+    let variance = volumes.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
     m.volume_cv = variance.sqrt() / mean.max(1e-9);
-    let mut hours = [0.0; 24];
-    for sketch in sketches(context, members) {
-        // Every member weighs the same, however much it asks.
-        let n: f64 = sketch.hours.iter().map(|h| f64::from(*h)).sum();
-        for (sum, h) in hours.iter_mut().zip(sketch.hours) {
-            *sum += f64::from(h) / n.max(1.0);
-        }
-    }
-    m.quiet = quiet(&hours);
-    let bursts: Vec<f64> = sketches(context, members).filter_map(bursts).collect();
-    m.bursts = median(&bursts);
+    m.volume_dispersion = variance / mean.max(1e-9);
     let networks: Vec<f64> =
         sketches(context, members).map(|s| s.networks.entries().len() as f64).collect();
     m.networks_per_account = median(&networks);
+}
+
+/// Hours of the day and sessions.
+fn rhythm(context: &Context<'_>, members: &[u32], body: &[(u32, &Record)], m: &mut Measures) {
+    let mut hours = [0.0; 24];
+    let mut bursts_seen = Vec::new();
+    let mut times: Vec<u32> = Vec::new();
+    let mut of_member = body.chunk_by(|x, y| x.0 == y.0).peekable();
+    for (i, sketch) in (0u32..).zip(sketches(context, members)) {
+        let own =
+            of_member.next_if(|g| g.first().is_some_and(|(a, _)| *a == i)).unwrap_or_default();
+        // Every member weighs the same, however much it asks.
+        for (_, r) in own {
+            if let Some(sum) = hours.get_mut(r.time_s as usize / 3600 % 24) {
+                *sum += 1.0 / own.len() as f64;
+            }
+        }
+        // Where the sample holds all requests, gaps are those of the group's text alone.
+        if sketch.records.entries().len() < crate::sketch::RECORDS {
+            times.clear();
+            times.extend(own.iter().map(|(_, r)| r.time_s));
+            bursts_seen.extend(bursts_of_times(&mut times));
+        } else {
+            bursts_seen.extend(bursts(sketch));
+        }
+    }
+    m.quiet = quiet(&hours);
+    m.bursts = median(&bursts_seen);
+}
+
+/// Share of gaps below an eighth of the mean gap; none where there are too few to say.
+fn bursts_of_times(times: &mut [u32]) -> Option<f64> {
+    times.sort_unstable();
+    let (first, last) = (times.first()?, times.last()?);
+    let n = times.len() - 1;
+    if n < GAPS_MIN {
+        return None;
+    }
+    let limit = f64::from(last - first) / n as f64 / 8.0;
+    let short =
+        times.iter().zip(times.iter().skip(1)).filter(|(a, b)| f64::from(**b - **a) < limit);
+    Some(short.count() as f64 / n as f64)
 }
 
 /// Share of the quietest six hours in a row, times 4.
@@ -381,7 +438,7 @@ pub(crate) fn quiet(hours: &[f64; 24]) -> f64 {
 /// Share of gaps below an eighth of the mean gap; none where there are too few to say.
 pub(crate) fn bursts(sketch: &AccountSketch) -> Option<f64> {
     let n: u32 = sketch.gaps.iter().map(|g| u32::from(*g)).sum();
-    if n < 8 {
+    if (n as usize) < GAPS_MIN {
         return None;
     }
     let mean_s = sketch.last_ms.abs_diff(sketch.first_ms) / 1000 / u64::from(n);

@@ -147,6 +147,16 @@ fn of_mark(mark: Mark, m: &Measures, baseline: &Baseline) -> Reason {
             0.0,
             "A client with several keys that fails over does the same.",
         ),
+        Mark::EvenVolumes => reason(
+            "even_volumes",
+            format!(
+                "The accounts ask equally much, as if requests were dealt out: variance over mean {:.1}.",
+                m.volume_dispersion
+            ),
+            m.volume_dispersion,
+            10.0,
+            "Tasks of one size, as in a class or a survey, also give even volumes.",
+        ),
         Mark::NoSessions => reason(
             "no_sessions",
             format!(

@@ -237,9 +237,11 @@ pub(crate) enum Kind {
     Mixed,
     Slow,
     RoundRobin,
+    Ghost,
+    Own,
 }
 
-pub(crate) const KINDS: [Kind; 7] = [
+pub(crate) const KINDS: [Kind; 9] = [
     Kind::Fixed,
     Kind::Variants,
     Kind::Paraphrased,
@@ -247,6 +249,8 @@ pub(crate) const KINDS: [Kind; 7] = [
     Kind::Mixed,
     Kind::Slow,
     Kind::RoundRobin,
+    Kind::Ghost,
+    Kind::Own,
 ];
 
 const VERBS: [&str; 8] =
@@ -314,7 +318,8 @@ pub(crate) fn campaign(
                     r.pick(&ENDS)
                 )
             }
-            Kind::TemplateFree => q,
+            Kind::TemplateFree | Kind::Ghost => q,
+            Kind::Own => format!("{}: {q}", variants[account]),
         };
         let time = if kind == Kind::RoundRobin {
             days as f64 * i as f64 / total as f64
@@ -330,9 +335,13 @@ pub(crate) fn campaign(
                 prose(r, topic, n)
             },
             n_messages: 1,
-            temperature: Some(0.7),
-            max_tokens: Some(4096),
-            ip: r.pick(&proxies).clone(),
+            temperature: (kind != Kind::Ghost).then_some(0.7),
+            max_tokens: (kind != Kind::Ghost).then_some(4096),
+            ip: if matches!(kind, Kind::Ghost | Kind::Own) {
+                proxies[account].clone()
+            } else {
+                r.pick(&proxies).clone()
+            },
             user_agent: if account % 2 == 0 { "python-httpx/0.28" } else { "openai-python/1.99" }
                 .to_owned(),
             ..Sent::default()
@@ -349,7 +358,7 @@ pub(crate) fn campaign(
 }
 
 /// Innocents that look alike, by class.
-pub(crate) const INNOCENTS: [&str; 15] = [
+pub(crate) const INNOCENTS: [&str; 16] = [
     "rag",
     "office",
     "class",
@@ -365,6 +374,7 @@ pub(crate) const INNOCENTS: [&str; 15] = [
     "batch",
     "agent",
     "viral",
+    "script",
 ];
 
 pub(crate) fn innocents(r: &mut Random, class: &str, n: usize, days: usize) -> Vec<Sent> {
@@ -514,6 +524,22 @@ pub(crate) fn innocents(r: &mut Random, class: &str, n: usize, days: usize) -> V
                     s.n_messages = 1;
                     s.temperature = Some(0.0);
                 })
+            }
+            "script" => {
+                p.n = 40;
+                let frame = r.below(1000);
+                live(r, &p, days, &mut out, |r, s| {
+                    s.time_ms = START_MS + r.below(days * 86_400) as i64 * 1000;
+                    s.user = format!(
+                        "{} {} {}: {}",
+                        word(70, frame),
+                        word(71, frame),
+                        word(72, frame),
+                        s.user
+                    );
+                    s.n_messages = 1;
+                    s.user_agent = "openai-python/1.99".to_owned();
+                });
             }
             "agent" => {
                 let mut last = String::new();
