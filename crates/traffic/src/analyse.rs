@@ -15,6 +15,8 @@ const SINGLE_ACCOUNTS_MAX: usize = 500;
 /// Score (mean of `1 − rank` over the ten statistics; 0.5 is usual) from which a single account
 /// is worth a look.
 const SINGLE_SCORE_MIN: f64 = 0.75;
+/// Times that candidates are judged: what is left of them, then once more for those unflagged.
+const ROUNDS: usize = 3;
 /// Hashes of shared text reported per group.
 const INDICATORS_MAX: usize = 64;
 
@@ -29,6 +31,7 @@ pub fn analyse<'a>(
         text: &Shared::count(&sketches, shared::text_items),
         networks: &Shared::count(&sketches, shared::networks),
         clients: &Shared::count(&sketches, shared::clients),
+        prompts: &Shared::count(&sketches, shared::prompts),
         baseline: &Baseline::of(&sketches),
     };
     let ranks = Ranks::of(&sketches, EXCHANGES_MIN);
@@ -127,26 +130,31 @@ fn risk(
     })
 }
 
-/// Judged groups without overlap, the best first.
+/// Judged groups without overlap, the best first. What a round leaves over of a candidate is
+/// judged again, since two campaigns can share a template.
 fn groups(context: &Context<'_>) -> Vec<Judged> {
-    let mut judged: Vec<Judged> =
-        candidates(context).iter().filter_map(|c| judge(context, c)).collect();
-    judged.sort_by(Judged::best_first);
+    let candidates = candidates(context);
     let mut taken = vec![false; context.sketches.len()];
-    let mut kept = Vec::new();
-    for group in judged {
-        let free: Vec<u32> = group
-            .members
+    let mut kept: Vec<Judged> = Vec::new();
+    for round in 0..ROUNDS {
+        let last = round + 1 == ROUNDS;
+        let mut judged: Vec<Judged> = candidates
             .iter()
-            .copied()
-            .filter(|i| taken.get(*i as usize) == Some(&false))
+            .filter_map(|candidate| {
+                let free = free_of(candidate, &taken);
+                let again = free.len() < candidate.len();
+                if round > 0 && !again && !last { None } else { judge(context, &free) }
+            })
             .collect();
-        let group = match free.len() {
-            n if n == group.members.len() => Some(group),
-            n if 2 * n > group.members.len() => judge(context, &free),
-            _ => None,
-        };
-        if let Some(group) = group {
+        judged.sort_by(Judged::best_first);
+        for group in judged.into_iter().filter(|g| g.flagged || last) {
+            let free = free_of(&group.members, &taken);
+            let group = match free.len() {
+                n if n == group.members.len() => Some(group),
+                n if 2 * n > group.members.len() => judge(context, &free),
+                _ => None,
+            };
+            let Some(group) = group.filter(|g| g.flagged || last) else { continue };
             for i in &group.members {
                 if let Some(taken) = taken.get_mut(*i as usize) {
                     *taken = true;
@@ -157,4 +165,8 @@ fn groups(context: &Context<'_>) -> Vec<Judged> {
     }
     kept.sort_by(Judged::best_first);
     kept
+}
+
+fn free_of(members: &[u32], taken: &[bool]) -> Vec<u32> {
+    members.iter().copied().filter(|i| taken.get(*i as usize) == Some(&false)).collect()
 }

@@ -4,15 +4,13 @@
 //! has members, never their square.
 
 use crate::judge::{Family, Judged};
-use crate::measure::Context;
+use crate::measure::{Context, is_retry};
 use crate::sample::Entry;
-use crate::sketch::AccountSketch;
+use crate::sketch::{AccountSketch, Record};
 use std::collections::BTreeMap;
 
 /// Edges shown per member.
 const EDGES_PER_MEMBER: usize = 3;
-/// A prompt seen again in a second account within this time is a replay. Seconds.
-const QUICK_S: u32 = 2 * 3600;
 /// Active hours in common, over what the two volumes of activity give by chance.
 const SYNCHRONY_MIN: f64 = 3.0;
 
@@ -108,17 +106,19 @@ fn ring(
     }
 }
 
-/// Pairs in which the second member asked a prompt of the first soon after it.
+/// Pairs in which the second member retried a prompt of the first.
 fn replays(members: &[&AccountSketch]) -> Vec<(u32, u32)> {
-    let mut prompts: Vec<(u32, u32, u32)> = (0u32..)
+    let mut prompts: Vec<(u32, u32, u32, bool)> = (0u32..)
         .zip(members)
-        .flat_map(|(i, s)| s.records.entries().iter().map(move |r| (r.prompt, r.time_s, i)))
+        .flat_map(|(i, s)| {
+            s.records.entries().iter().map(move |r| (r.prompt, r.time_s, i, r.has(Record::FAILED)))
+        })
         .collect();
     prompts.sort_unstable();
     prompts
         .iter()
         .zip(prompts.iter().skip(1))
-        .filter(|(a, b)| a.0 == b.0 && a.2 != b.2 && b.1 - a.1 <= QUICK_S)
+        .filter(|(a, b)| a.0 == b.0 && a.2 != b.2 && is_retry(a.1, b.1, a.3))
         .map(|(a, b)| (a.2, b.2))
         .collect()
 }

@@ -5,7 +5,7 @@
 //! 2. they *share the work*: nothing is asked twice, volumes are even, and nothing in lengths,
 //!    subjects and hours tells whose prompt it is (family `sharding`);
 //! 3. nobody converses: answers are taken, not used;
-//! 4. the conduct weighs at least [`WEIGHT_MIN`] in marks of harvesting (reasoning asked for, no night,
+//! 4. the conduct shows that answers are taken in bulk or that somebody hides, and weighs at least [`WEIGHT_MIN`] in marks of harvesting (reasoning asked for, no night,
 //!    changing networks, …).
 //!
 //! Innocents share templates, offices and deadlines, so (1) alone accuses them; (2) to (4) spare
@@ -21,37 +21,42 @@ pub(crate) const COVERAGE_MIN: f64 = 0.25;
 /// Records below which nothing is said of a group.
 const RECORDS_MIN: usize = 40;
 /// Weight of marks that a flag needs: more than what machines bear that work at all hours.
-const WEIGHT_MIN: f64 = 3.5;
+const WEIGHT_MIN: f64 = 3.0;
+/// Taken off where all members sit in one place and show it: an organisation with several seats
+/// hides nothing, so more has to speak against it.
+const OFFICE_WEIGHT: f64 = 1.5;
 /// Weight of all marks together.
-const WEIGHT_ALL: f64 = 10.0;
+const WEIGHT_ALL: f64 = 11.0;
 
 /// The thresholds of the families and marks, with units.
 mod limits {
     /// Members linked by networks that few outside have, share.
     pub(super) const NETWORK_LINKED_MIN: f64 = 0.5;
+    /// Members in the one network that the group shares, share.
+    pub(super) const ONE_PLACE_MIN: f64 = 0.9;
     /// Members with one client and profile, share; and accounts outside at most.
     pub(super) const CLIENT_SHARE_MIN: f64 = 0.8;
     pub(super) const CLIENT_OUTSIDE_MAX: f64 = 0.02;
     /// Variance of the active members per hour against independent ones, ratio.
     pub(super) const SYNCHRONY_MIN: f64 = 2.0;
     /// Prompts in common, share.
-    pub(super) const REPEATED_MAX: f64 = 0.1;
+    pub(super) const REPEATED_MAX: f64 = 0.4;
+    /// Requests that repeat one of the same account, share.
+    pub(super) const REPEATED_WITHIN_MAX: f64 = 0.1;
     /// Intraclass correlation of lengths.
     pub(super) const ICC_MAX: f64 = 0.15;
     /// Own subjects, ratio within to between.
     pub(super) const OWN_TOPICS_MAX: f64 = 1.5;
-    /// Own hours (thirds of the day), ratio within to between.
-    pub(super) const OWN_HOURS_MAX: f64 = 1.3;
     /// Own parameters, ratio within to between.
     pub(super) const OWN_PARAMETERS_MAX: f64 = 2.0;
-    /// Coefficient of variation of volumes; independent people have 1 and more.
-    pub(super) const VOLUME_CV_MAX: f64 = 0.8;
+    /// Coefficient of variation of volumes; those of independent customers spread by 0.5 and more.
+    pub(super) const VOLUME_CV_MAX: f64 = 0.45;
     /// Variance over mean of volumes; 1 is dealing at random.
     pub(super) const VOLUME_DISPERSION_MAX: f64 = 2.0;
     /// Quick repeats, number.
     pub(super) const QUICK_REPEATS_MIN: usize = 3;
     /// Continued conversations and used answers, share of records.
-    pub(super) const CONVERSING_MAX: f64 = 0.1;
+    pub(super) const CONVERSING_MAX: f64 = 0.25;
     pub(super) const USING_ANSWERS_MAX: f64 = 0.05;
     /// Requests for reasoning, share.
     pub(super) const REASONING_MIN: f64 = 0.3;
@@ -103,12 +108,18 @@ pub(crate) enum Mark {
 }
 
 impl Mark {
+    /// Whether it is a mark of taking answers in bulk or of hiding, rather than of a machine: one
+    /// of these is needed.
+    fn tells(self) -> bool {
+        matches!(self, Self::Reasoning | Self::Retries | Self::ChangingNetworks | Self::LongAnswers)
+    }
+
     /// What a mark weighs: 2 where few innocents bear it, 1 where machines do, half where many do.
     fn weight(self) -> f64 {
         match self {
             Self::Reasoning | Self::Retries => 2.0,
-            Self::ChangingNetworks => 1.5,
-            Self::NoNight | Self::LongAnswers | Self::NoSessions | Self::EvenVolumes => 1.0,
+            Self::ChangingNetworks | Self::LongAnswers | Self::EvenVolumes => 1.5,
+            Self::NoNight | Self::NoSessions => 1.0,
             Self::Broad => 0.5,
         }
     }
@@ -193,13 +204,17 @@ fn judge_group(context: &Context<'_>, candidate: &[u32]) -> Option<Judged> {
     }
     let families = families(&measures);
     let marks = marks(&measures);
-    let weight: f64 = marks.iter().map(|m| m.weight()).sum();
+    let office = if in_one_place(&measures) { OFFICE_WEIGHT } else { 0.0 };
+    let weight = marks.iter().map(|m| m.weight()).sum::<f64>() - office;
     let converses = measures.conversing > limits::CONVERSING_MAX
         || measures.using_answers > limits::USING_ANSWERS_MAX;
     let connected = families.iter().any(|f| *f <= Family::Synchrony);
-    let flagged =
-        connected && families.contains(&Family::Sharding) && !converses && weight >= WEIGHT_MIN;
-    let part = families.len() as f64 / 5.0 * 0.6 + weight / WEIGHT_ALL * 0.4;
+    let flagged = connected
+        && families.contains(&Family::Sharding)
+        && !converses
+        && marks.iter().any(|m| m.tells())
+        && weight >= WEIGHT_MIN;
+    let part = families.len() as f64 / 5.0 * 0.6 + weight.max(0.0) / WEIGHT_ALL * 0.4;
     let score = if converses { part / 4.0 } else { part };
     counted.sort_unstable_by_key(|(item, n)| (std::cmp::Reverse(*n), *item));
     Some(Judged { members, items: counted, measures, families, marks, flagged, score })
@@ -210,15 +225,22 @@ fn hashes(counted: &[(u32, u32)]) -> Vec<u32> {
     counted.iter().map(|(item, _)| *item).collect()
 }
 
+/// Whether the members share one network and use no other.
+fn in_one_place(m: &Measures) -> bool {
+    m.n_linking_networks == 1
+        && m.network_linked >= limits::ONE_PLACE_MIN
+        && m.networks_per_account <= 1.0
+}
+
 fn families(m: &Measures) -> Vec<Family> {
     let infrastructure = m.network_linked >= limits::NETWORK_LINKED_MIN
         || m.client_share >= limits::CLIENT_SHARE_MIN
             && m.client_share_outside <= limits::CLIENT_OUTSIDE_MAX;
     let sharding = m.repeated_across <= limits::REPEATED_MAX
+        && m.repeated_within <= limits::REPEATED_WITHIN_MAX
         && m.icc_words <= limits::ICC_MAX
         && m.icc_answers <= limits::ICC_MAX
         && m.own_topics <= limits::OWN_TOPICS_MAX
-        && m.own_hours <= limits::OWN_HOURS_MAX
         && m.own_parameters <= limits::OWN_PARAMETERS_MAX
         && m.volume_cv <= limits::VOLUME_CV_MAX;
     [

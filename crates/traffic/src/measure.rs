@@ -20,9 +20,11 @@ const OWN_TEMPLATE_WORD_SHARE: f64 = 0.5;
 const GROUP_ITEM_MEMBERS_MIN: u32 = 3;
 /// Of all accounts that have the hash, the share that must belong to the group.
 const GROUP_ITEM_SPECIFICITY_MIN: f64 = 0.5;
-/// A repeat from another account within this time is quick: nobody copies a colleague's prompt so
-/// fast and so exactly but by machine. Seconds.
-const QUICK_S: u32 = 2 * 3600;
+/// Time within which a prompt that failed is asked again from another account. Seconds.
+const RETRY_AFTER_FAILURE_S: u32 = 6 * 3600;
+/// Time within which a prompt is asked again though the log knows of no failure: nobody copies a
+/// colleague's prompt so fast and so exactly but by machine. Seconds.
+const RETRY_AT_ONCE_S: u32 = 300;
 /// Gaps from which their regularity can be told.
 const GAPS_MIN: usize = 8;
 /// Pseudo-observations that pull ratios of small counts towards 1.
@@ -35,6 +37,7 @@ pub(crate) struct Context<'a> {
     pub(crate) text: &'a Shared,
     pub(crate) networks: &'a Shared,
     pub(crate) clients: &'a Shared,
+    pub(crate) prompts: &'a Shared,
     pub(crate) baseline: &'a Baseline,
 }
 
@@ -52,11 +55,11 @@ pub(crate) struct Measures {
     pub(crate) using_answers: f64,
     /// Share of records that ask for the reasoning.
     pub(crate) reasoning: f64,
-    /// Share of prompts that another member has too, quick repeats apart.
+    /// Share of prompts that another account has too, retries apart.
     pub(crate) repeated_across: f64,
     /// Share of requests that repeat a prompt of the same account.
     pub(crate) repeated_within: f64,
-    /// Prompts that a second member asked soon after the first.
+    /// Prompts that a second member retried.
     pub(crate) n_quick_repeats: usize,
     /// Intraclass correlation of the logarithm of prompt lengths: 0 interchangeable, 1 own habits.
     pub(crate) icc_words: f64,
@@ -234,36 +237,40 @@ pub(crate) fn measure(
     m
 }
 
-/// Prompts that several members have. Samples are kept by smallest hash, so below the smallest
-/// of the members' thresholds every member shows all prompts that it has; members with so much
-/// traffic that they lower that threshold a lot are left out.
+/// Prompts that other accounts have too, members or not. Samples are kept by smallest hash, so
+/// below the smallest of the members' thresholds every member shows all prompts that it has;
+/// members with so much traffic that they lower that threshold a lot are left out.
+///
+/// A prompt that two members have and no one else, asked by the second soon after it failed for
+/// the first, or at once, isn't a repeat but a retry.
 fn repeats(context: &Context<'_>, members: &[u32], body: &[(u32, &Record)], m: &mut Measures) {
-    let mut thresholds: Vec<u32> = sketches(context, members).map(|s| threshold(s)).collect();
+    let mut thresholds: Vec<u32> = sketches(context, members).map(threshold).collect();
     thresholds.sort_unstable();
     let limit = thresholds.get(thresholds.len() / 10).copied().unwrap_or(u32::MAX);
     let complete: Vec<bool> = sketches(context, members).map(|s| threshold(s) >= limit).collect();
-    let mut prompts: Vec<(u32, u32, u32)> = body
+    let mut prompts: Vec<(u32, u32, u32, bool)> = body
         .iter()
         .filter(|(a, r)| r.prompt <= limit && complete.get(*a as usize) == Some(&true))
-        .map(|(a, r)| (r.prompt, r.time_s, *a))
+        .map(|(a, r)| (r.prompt, r.time_s, *a, r.has(Record::FAILED)))
         .collect();
     prompts.sort_unstable();
-    let (mut n, mut repeated) = (0usize, 0usize);
+    let mut repeated = 0usize;
     for group in prompts.chunk_by(|x, y| x.0 == y.0) {
-        n += group.len();
-        let [first, second] = group else {
-            if group.len() > 2 {
-                repeated += group.len();
+        let n_accounts = group.first().map_or(0, |(prompt, ..)| context.prompts.accounts(*prompt));
+        match group {
+            [first, second] if n_accounts == 2 && is_retry(first.1, second.1, first.3) => {
+                m.n_quick_repeats += 1;
             }
-            continue;
-        };
-        if second.1 - first.1 <= QUICK_S {
-            m.n_quick_repeats += 1;
-        } else {
-            repeated += 2;
+            _ if n_accounts >= 2 => repeated += group.len(),
+            _ => {}
         }
     }
-    m.repeated_across = repeated as f64 / n.max(1) as f64;
+    m.repeated_across = repeated as f64 / prompts.len().max(1) as f64;
+}
+
+/// Whether a second asking looks like a retry of the first. Times in seconds.
+pub(crate) fn is_retry(first_s: u32, second_s: u32, failed: bool) -> bool {
+    second_s.saturating_sub(first_s) <= if failed { RETRY_AFTER_FAILURE_S } else { RETRY_AT_ONCE_S }
 }
 
 fn threshold(sketch: &AccountSketch) -> u32 {

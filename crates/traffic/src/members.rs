@@ -12,7 +12,7 @@ use crate::sketch::{AccountSketch, Record};
 const COVERAGE_OF_MEDIAN_MIN: f64 = 0.4;
 /// Share of a member's records that may converse or use answers.
 const CONVERSING_MAX: f64 = 0.3;
-/// Distance of a member's mean log-length from the group's median, in robust standard deviations.
+/// Distance of a member's mean log-length (of prompts, of answers) from the group's median, in robust standard deviations.
 const LENGTH_DISTANCE_MAX: f64 = 4.0;
 /// Equal subjects within the member, against between members.
 const OWN_TOPICS_MAX: f64 = 3.0;
@@ -31,6 +31,8 @@ struct Member {
     n: f64,
     length: f64,
     length_variance: f64,
+    answer: f64,
+    answer_variance: f64,
     volume: f64,
     topics: Vec<u16>,
 }
@@ -51,6 +53,9 @@ pub(crate) fn staying(
     let length = of(&|m| m.length);
     let spread = MAD_TO_SD * of(&|m| (m.length - length).abs());
     let variance = of(&|m| m.length_variance);
+    let answer = of(&|m| m.answer);
+    let answer_spread = MAD_TO_SD * of(&|m| (m.answer - answer).abs());
+    let answer_variance = of(&|m| m.answer_variance);
     let volume = of(&|m| m.volume);
     let common = common_topics(&looks);
     let between = between_rate(&looks, &common);
@@ -59,8 +64,12 @@ pub(crate) fn staying(
         .zip(&looks)
         .filter(|(_, m)| {
             let covered = !by_text || m.coverage >= COVERAGE_OF_MEDIAN_MIN * usual;
-            let sd = spread.max((variance / m.n.max(1.0)).sqrt()).max(0.05);
-            let alike = (m.length - length).abs() <= LENGTH_DISTANCE_MAX * sd;
+            let near = |value: f64, usual: f64, spread: f64, variance: f64| {
+                let sd = spread.max((variance / m.n.max(1.0)).sqrt()).max(0.05);
+                (value - usual).abs() <= LENGTH_DISTANCE_MAX * sd
+            };
+            let alike = near(m.length, length, spread, variance)
+                && near(m.answer, answer, answer_spread, answer_variance);
             let even = by_text
                 || m.volume <= VOLUME_RATIO_MAX * volume && volume <= VOLUME_RATIO_MAX * m.volume;
             covered
@@ -95,6 +104,8 @@ fn look(sketch: &AccountSketch, items: &[u32], by_text: bool) -> Member {
     let mean = |of: &dyn Fn(&Record) -> f64| body.iter().map(|r| of(r)).sum::<f64>() / n.max(1.0);
     let log = |r: &Record| (f64::from(r.words) + 1.0).log2();
     let length = mean(&log);
+    let log_answer = |r: &Record| (f64::from(r.answer_tokens) + 1.0).log2();
+    let answer = mean(&log_answer);
     let mut topics: Vec<u16> =
         body.iter().flat_map(|r| r.topics).filter(|topic| *topic != 0).collect();
     topics.sort_unstable();
@@ -107,6 +118,8 @@ fn look(sketch: &AccountSketch, items: &[u32], by_text: bool) -> Member {
         n,
         length,
         length_variance: mean(&|r| (log(r) - length).powi(2)),
+        answer,
+        answer_variance: mean(&|r| (log_answer(r) - answer).powi(2)),
         volume: f64::from(sketch.n),
         topics: topics.collect(),
     }

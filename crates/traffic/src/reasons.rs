@@ -80,7 +80,7 @@ fn of_family(family: Family, m: &Measures) -> Reason {
         Family::Replay => reason(
             "replayed_prompts",
             format!(
-                "{} prompts were asked again by a second account within two hours.",
+                "{} prompts were retried by a second account, after a failure or at once.",
                 m.n_quick_repeats
             ),
             m.n_quick_repeats as f64,

@@ -101,6 +101,11 @@ pub(crate) fn text_items(sketch: &AccountSketch, out: &mut Vec<u32>) {
     }
 }
 
+/// Prompts of an account.
+pub(crate) fn prompts(sketch: &AccountSketch, out: &mut Vec<u32>) {
+    out.extend(sketch.records.entries().iter().map(Entry::key));
+}
+
 /// Networks of an account.
 pub(crate) fn networks(sketch: &AccountSketch, out: &mut Vec<u32>) {
     out.extend(sketch.networks.entries().iter().map(Entry::key));

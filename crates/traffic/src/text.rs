@@ -23,9 +23,11 @@ pub(crate) enum Kind {
     Function,
     /// Has a digit.
     Number,
-    /// Names reasoning (`step`, `rationale`, …).
+    /// Names reasoning (`reasoning`, `rationale`, …).
     Cue,
-    /// Demands completeness or order (`show`, `every`, `before`, …).
+    /// Names reasoning in company (`step`, `thought`, …).
+    Step,
+    /// Demands completeness (`show`, `every`, …).
     Demand,
 }
 
@@ -41,14 +43,16 @@ const FUNCTION_WORDS: &str = "a an the and or but if of to in on at by for with 
     when where why how can could will would shall should may might must not no yes so than too very just about into over under \
     again there here s t re ve ll d m please hi hello thanks thank der die das und oder ein eine ist sind nicht mit von zu im den \
     le la les un une et ou de des du est sont que qui dans pour el los las y o en es son por para con il lo gli e di";
-/// Names of reasoning in the larger languages; stems are spelled out.
-const CUE_WORDS: &str = "step steps stepwise reasoning reason reasons think thinking thought thoughts chain rationale rationales derive \
-    derivation deduction deduce scratchpad intermediate inference inferences logic logically justify justification monologue cot \
-    deliberation deliberate workings begründung schritt schritte denken gedankengang raisonnement étape étapes razonamiento \
-    paso pasos ragionamento raciocínio passo passos рассуждение шаг";
-const DEMAND_WORDS: &str = "show every each all full fully complete completely detail detailed details before first then walk lay out \
-    aloud explicitly explicit careful carefully entire omit skip write work explain verbatim verbose thorough thoroughly let \
-    jeden alle chaque toutes cada todos";
+/// Names of reasoning that mean little else.
+const CUE_WORDS: &str = "reasoning rationale rationales stepwise thinking derivation deduction scratchpad inference inferences \
+    monologue cot deliberation workings gedankengang begründung raisonnement razonamiento ragionamento raciocínio рассуждение";
+/// Words that name reasoning in company only (`step by step`, `chain of thought`, `every step`).
+const STEP_WORDS: &str = "step steps chain thought thoughts think reason reasons logic intermediate stage stages working schritt \
+    schritte étape étapes paso pasos passo passos шаг";
+/// Demands for completeness.
+const DEMAND_WORDS: &str = "show every each all full fully complete completely detail detailed details aloud explicitly explicit \
+    carefully entire verbatim verbose thorough thoroughly explain describe lay walk write share include spell jeden alle chaque \
+    toutes cada todos";
 
 /// The words that the room knows, hashed under the key.
 #[derive(Debug, Clone)]
@@ -62,9 +66,12 @@ pub(crate) struct Lexicon {
 impl Lexicon {
     pub(crate) fn new(key: &HashKey) -> Self {
         let mut known = Vec::new();
-        for (words, kind) in
-            [(CUE_WORDS, Kind::Cue), (DEMAND_WORDS, Kind::Demand), (FUNCTION_WORDS, Kind::Function)]
-        {
+        for (words, kind) in [
+            (CUE_WORDS, Kind::Cue),
+            (STEP_WORDS, Kind::Step),
+            (DEMAND_WORDS, Kind::Demand),
+            (FUNCTION_WORDS, Kind::Function),
+        ] {
             known.extend(words.split_whitespace().map(|w| (key.hash(WORD, w.as_bytes()), kind)));
         }
         // A word in two lists keeps the first kind: the sort is stable.
@@ -188,33 +195,42 @@ fn is_ideograph(c: char) -> bool {
         | '\u{ac00}'..='\u{d7af}' | '\u{20000}'..='\u{2fa1f}' | '\u{e00}'..='\u{e7f}')
 }
 
-/// Whether the text asks for the reasoning itself: a word that names reasoning within eight words
-/// of one that demands it, or two such names within four words (`step by step`, `chain of
-/// thought`).
+/// Whether the text asks for the reasoning itself: a name of it within [`CUE_REACH`] words of a
+/// demand, a word that names it in company within [`STEP_REACH`] words of a demand or of another
+/// such word (`step by step`, `chain of thought`).
 pub(crate) fn asks_for_reasoning(words: &[Word]) -> bool {
-    let mut last_cue = usize::MAX;
-    let mut last_demand = usize::MAX;
+    let (mut cue, mut step, mut demand) = (None, None, None);
     for (i, word) in words.iter().enumerate() {
-        match word.kind {
+        let within = |last: Option<usize>, reach: usize| last.is_some_and(|last| i - last <= reach);
+        let asks = match word.kind {
             Kind::Cue => {
-                if i.saturating_sub(last_cue) <= 3 && last_cue != usize::MAX
-                    || last_demand != usize::MAX && i - last_demand <= 8
-                {
-                    return true;
-                }
-                last_cue = i;
+                cue = Some(i);
+                within(demand, CUE_REACH) || within(step, STEP_REACH)
+            }
+            Kind::Step => {
+                let asks = within(demand, STEP_REACH)
+                    || within(step, STEP_REACH)
+                    || within(cue, STEP_REACH);
+                step = Some(i);
+                asks
             }
             Kind::Demand => {
-                if last_cue != usize::MAX && i - last_cue <= 8 {
-                    return true;
-                }
-                last_demand = i;
+                demand = Some(i);
+                within(cue, CUE_REACH) || within(step, 1)
             }
-            _ => {}
+            _ => false,
+        };
+        if asks {
+            return true;
         }
     }
     false
 }
+
+/// Words between a name of reasoning and the demand for it.
+const CUE_REACH: usize = 8;
+/// Words between two words that name reasoning in company.
+const STEP_REACH: usize = 2;
 
 #[cfg(test)]
 mod tests {
@@ -266,6 +282,12 @@ mod tests {
             ("Translate the following sentence into German.", false),
             ("I think this function is slow, can you look at it?", false),
             ("Fix the next step of my build", false),
+            (
+                "One line per incident, severity first, then owner, then next step. Skip closed items.",
+                false,
+            ),
+            ("Think carefully about it.", true),
+            ("List every intermediate step.", true),
         ] {
             assert_eq!(asks_for_reasoning(&words(text)), expected, "{text}");
         }
