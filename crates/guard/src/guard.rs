@@ -75,7 +75,8 @@ impl Guard {
                 .await?;
         store.report_to(&metrics);
         let keys = Keys::open(store.clone(), secrets).await?;
-        let limits = Limits::open(&config.limits, store.clone()).await?;
+        let limits =
+            Limits::open_with_clock(&config.limits, store.clone(), Arc::clone(&clock)).await?;
         let policies = Policies::open(&config.policy, store.clone(), &metrics).await?;
         let exposure =
             Capture::open(&config.exposure, &config.data, Arc::clone(&clock), Arc::clone(&metrics))
@@ -116,6 +117,7 @@ impl Guard {
             exposure.close().await;
         }
         self.observer.close().await;
+        self.limits.close().await;
         self.store.close().await;
     }
 }

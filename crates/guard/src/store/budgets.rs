@@ -4,6 +4,7 @@
 //! nodes can take from the same bucket. The arithmetic is the business of `limits`.
 
 use super::{ROWS_PER_STATEMENT, Store, placeholders};
+use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 /// Whose budget it is.
@@ -49,6 +50,13 @@ pub struct BudgetTx {
     pub now_ms: i64,
 }
 
+fn key(row: &AnyRow) -> Result<BudgetKey, sqlx::Error> {
+    let scope: String = row.try_get("scope")?;
+    let name: String = row.try_get("name")?;
+    let scope = if scope == "cluster" { Scope::Cluster } else { Scope::Account };
+    Ok((scope, name.into()))
+}
+
 impl Store {
     /// Begins a transaction over budgets.
     ///
@@ -59,6 +67,47 @@ impl Store {
         let now_ms = self.now_ms(&mut tx, clock_ms).await?;
         let lock = if self.is_shared() { " FOR UPDATE" } else { "" };
         Ok(BudgetTx { tx, lock, now_ms })
+    }
+
+    /// Names of the budgets after one, a page at a time, in their order.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn budget_keys(
+        &self,
+        after: Option<&BudgetKey>,
+    ) -> Result<Vec<BudgetKey>, sqlx::Error> {
+        let (scope, name) = after.map_or(("", ""), |(scope, name)| (scope.name(), &**name));
+        self.run(async {
+            sqlx::query(
+                "SELECT scope, name FROM budgets WHERE (scope, name) > ($1, $2) \
+                 ORDER BY scope, name LIMIT 10000",
+            )
+            .bind(scope)
+            .bind(name)
+            .fetch_all(self.pool())
+            .await?
+            .iter()
+            .map(key)
+            .collect()
+        })
+        .await
+    }
+
+    /// Removes a budget: its buckets are full again.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn delete_budget(&self, scope: Scope, name: &str) -> Result<(), sqlx::Error> {
+        self.run(async {
+            sqlx::query("DELETE FROM budgets WHERE scope = $1 AND name = $2")
+                .bind(scope.name())
+                .bind(name)
+                .execute(self.pool())
+                .await
+        })
+        .await
+        .map(drop)
     }
 
     /// Removes budgets that weren't touched since a time: their buckets are full again.
@@ -107,11 +156,8 @@ impl BudgetTx {
                 query = query.bind(scope.name()).bind(&**name);
             }
             for row in query.fetch_all(&mut *self.tx).await? {
-                let scope: String = row.try_get("scope")?;
-                let name: String = row.try_get("name")?;
-                let scope = if scope == "cluster" { Scope::Cluster } else { Scope::Account };
                 rows.push(BudgetRow {
-                    key: (scope, name.into()),
+                    key: key(&row)?,
                     levels: [
                         row.try_get("requests")?,
                         row.try_get("tokens")?,

@@ -29,7 +29,7 @@ pub use sketches::SketchRow;
 pub use texts::{DeletedRows, ExposedKind, PromptRow};
 
 use crate::observe::Metrics;
-use crate::{GuardError, Secrets};
+use crate::{Clock as _, GuardError, Secrets, SystemClock};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::any::AnyPoolOptions;
@@ -83,6 +83,8 @@ struct Shared {
     degraded: AtomicBool,
     failures: AtomicU64,
     data: PathBuf,
+    node: String,
+    started_ms: i64,
     secret: Option<stillwatch_evidence::Secret>,
 }
 
@@ -149,6 +151,8 @@ impl Store {
             degraded: AtomicBool::new(false),
             failures: AtomicU64::new(0),
             data: data.to_path_buf(),
+            node: node(data)?,
+            started_ms: SystemClock.now_ms(),
             secret,
         });
         let store = Self { pool, shared };
@@ -270,6 +274,28 @@ impl Store {
         }
     }
 
+    /// The database's clock, outside a transaction.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn clock_ms(&self, fallback_ms: i64) -> Result<i64, sqlx::Error> {
+        self.run(async {
+            let mut tx = self.pool.begin().await?;
+            self.now_ms(&mut tx, fallback_ms).await
+        })
+        .await
+    }
+
+    /// The name of this node: made once, kept in the data folder.
+    pub fn node(&self) -> &str {
+        &self.shared.node
+    }
+
+    /// When this node opened the store, milliseconds since the epoch.
+    pub fn started_ms(&self) -> i64 {
+        self.shared.started_ms
+    }
+
     /// Counts one change of a kind up, within the transaction that makes it. Writers of one kind
     /// wait for each other, so changes become visible in the order of their numbers.
     ///
@@ -366,6 +392,22 @@ fn sqlite_url(path: &Path) -> Result<String, GuardError> {
         }
     }
     Ok(url + "?mode=rwc")
+}
+
+/// The name in the folder's `node` file, which is made where it is missing.
+fn node(data: &Path) -> Result<String, GuardError> {
+    let path = data.join("node");
+    let failed = |source| GuardError::Io { what: format!("can't use {}", path.display()), source };
+    match fs_err::read_to_string(&path) {
+        Ok(name) if !name.trim().is_empty() => return Ok(name.trim().to_owned()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| failed(error.into()))?;
+    let name = format!("node-{}", stillwatch_evidence::ledger::to_hex(&bytes));
+    fs_err::write(&path, &name).map_err(failed)?;
+    Ok(name)
 }
 
 /// Makes a folder that only its owner can read; one that is there is left as it is.

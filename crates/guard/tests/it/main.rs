@@ -8,6 +8,7 @@ mod exposure;
 mod faults;
 mod gateway;
 mod keys;
+mod limits;
 mod observe;
 mod postgres;
 mod proxy;
