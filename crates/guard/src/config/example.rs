@@ -12,7 +12,7 @@ const WIDTH: usize = 96;
 const DEPTH_MAX: usize = 6;
 
 /// Values for keys that have no default.
-const VALUES: [(&str, &str); 14] = [
+const VALUES: [(&str, &str); 16] = [
     ("upstream.url", "\"http://127.0.0.1:8000\""),
     ("upstream.key_env", "\"UPSTREAM_API_KEY\""),
     ("upstream.models", "[\"smollm2\"]"),
@@ -27,6 +27,8 @@ const VALUES: [(&str, &str); 14] = [
     ("listen.tls_key", "\"/etc/stillwatch/tls.key\""),
     ("policy.measure", "\"shadow\""),
     ("limits.plan", "default"),
+    ("limits.price", "default"),
+    ("store.secret_env", "\"STILLWATCH_KEY_SECRET\""),
 ];
 
 struct Writer {

@@ -227,10 +227,12 @@ async fn forward(
     }
     let estimate = request.estimate(TOKENS_DEFAULT);
     let permit =
-        guard.limits.admit(&who, &request.model, estimate, arrival.start_ms).map_err(|limit| {
-            guard.metrics.limited.get(&format!("{} {}", limit.scope, limit.what)).inc();
-            Refusal::from(limit)
-        })?;
+        guard.limits.reserve(&who, &outgoing.model, estimate, arrival.start_ms).await.map_err(
+            |limit| {
+                guard.metrics.limited.get(&format!("{} {}", limit.scope, limit.what)).inc();
+                Refusal::from(limit)
+            },
+        )?;
     let user_agent = outgoing.headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok());
     let user_agent = user_agent.map(|text| text.chars().take(USER_AGENT_BYTES_MAX).collect());
     headers::of_request(&mut outgoing.headers);
@@ -241,6 +243,8 @@ async fn forward(
     }
     guard.metrics.added.observe(arrival.start.elapsed());
     let upstream = guard.upstreams.choose(&outgoing.model)?;
+    // The upstream's own limits are those of the key that all accounts share.
+    let left = permit.headers();
     let call = Call {
         id: arrival.id().to_owned(),
         start: arrival.start,
@@ -255,6 +259,7 @@ async fn forward(
     let (call, outgoing, is_unexposed) =
         match expose(guard, upstream, factor, call, outgoing).await? {
             Exposed::Answer(mut response) => {
+                response.headers_mut().extend(left);
                 declare(&actions, response.headers_mut());
                 return Ok(altered(response, alteration));
             }
@@ -266,6 +271,7 @@ async fn forward(
     })?;
     let (mut head, body) = answered.into_parts();
     headers::of_answer(&mut head.headers);
+    head.headers.extend(left);
     declare(&actions, &mut head.headers);
     if is_unexposed {
         let value = HeaderValue::from_static("off; reason=ledger");
