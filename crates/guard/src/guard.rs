@@ -77,7 +77,6 @@ impl Guard {
         let keys = Keys::open(store.clone(), secrets).await?;
         let limits =
             Limits::open_with_clock(&config.limits, store.clone(), Arc::clone(&clock)).await?;
-        let policies = Policies::open(&config.policy, store.clone(), &metrics).await?;
         let exposure =
             Capture::open(&config.exposure, &config.data, Arc::clone(&clock), Arc::clone(&metrics))
                 .await?;
@@ -88,6 +87,15 @@ impl Guard {
             Arc::clone(&clock),
             &metrics,
             shared_key.as_ref().map(SharedKey::traffic_key),
+        )
+        .await?;
+        let policies = Policies::open(
+            &config.policy,
+            store.clone(),
+            &metrics,
+            secrets,
+            detector.hash_key(),
+            clock.now_ms(),
         )
         .await?;
         let proxy = ProxyState::new(&config.listen)?;
@@ -107,11 +115,13 @@ impl Guard {
             proxy,
         });
         exposure::start(&guard);
+        crate::policy::spawn(&guard);
         Ok(guard)
     }
 
     /// Waits until what must be kept is on the disk; afterwards nothing more is taken.
     pub async fn close(&self) {
+        self.policies.close();
         self.detector.close().await;
         if let Some(exposure) = &self.exposure {
             exposure.close().await;

@@ -10,6 +10,8 @@ pub struct Book {
     by_account: BTreeMap<String, BTreeSet<String>>,
     open: BTreeSet<String>,
     stops: BTreeMap<String, String>,
+    /// When a human let a stopped policy go on, milliseconds: earlier appeals are forgiven.
+    resumed: BTreeMap<String, i64>,
     /// When appeals against decisions of a policy were granted, milliseconds.
     granted: BTreeMap<String, Vec<i64>>,
 }
@@ -54,16 +56,19 @@ impl Book {
             .max_by(|a, b| (a.made_ms, &a.id).cmp(&(b.made_ms, &b.id)))
     }
 
-    /// Decisions of a policy about a campaign in this state.
-    pub fn of_campaign(&self, policy: &str, campaign: &str, state: DecisionState) -> Vec<Decision> {
-        self.open()
-            .filter(|decision| {
-                decision.policy == policy
-                    && decision.campaign.as_deref() == Some(campaign)
-                    && decision.state == state
-            })
-            .cloned()
-            .collect()
+    /// Forgets decisions that ended before then.
+    pub fn forget_ended(&mut self, before_ms: i64) {
+        let by_account = &mut self.by_account;
+        self.decisions.retain(|id, decision| {
+            let keep = decision.state.is_open() || decision.changed_ms >= before_ms;
+            if !keep && let Some(ids) = by_account.get_mut(&decision.account) {
+                ids.remove(id);
+                if ids.is_empty() {
+                    by_account.remove(&decision.account);
+                }
+            }
+            keep
+        });
     }
 
     /// Accounts that a policy's decisions have hit since then.
@@ -89,6 +94,7 @@ impl Book {
 
     /// Appeals granted against a policy since then.
     pub fn n_granted(&self, policy: &str, since_ms: i64) -> u64 {
+        let since_ms = self.resumed.get(policy).copied().unwrap_or(i64::MIN).max(since_ms);
         let times = self.granted.get(policy);
         times.into_iter().flatten().filter(|at_ms| **at_ms > since_ms).count() as u64
     }
@@ -96,6 +102,12 @@ impl Book {
     /// Notes that a policy stopped.
     pub fn stop(&mut self, policy: &str, why: &str) {
         self.stops.insert(policy.to_owned(), why.to_owned());
+    }
+
+    /// Notes that a human let a policy go on.
+    pub fn resume(&mut self, policy: &str, at_ms: i64) {
+        self.stops.remove(policy);
+        self.resumed.insert(policy.to_owned(), at_ms);
     }
 
     /// Whether a policy has stopped.

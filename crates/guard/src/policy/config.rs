@@ -11,7 +11,7 @@ pub const BLOCKING_FAMILIES_MIN: u32 = 3;
 /// The longest time that a decision holds before it must be made again, hours (90 days).
 pub const EXPIRES_HOURS_MAX: f64 = 2160.0;
 /// Policies at most.
-pub const POLICIES_MAX: usize = 64;
+pub(super) const POLICIES_MAX: usize = 64;
 
 /// One policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

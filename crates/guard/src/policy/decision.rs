@@ -42,6 +42,13 @@ impl DecisionState {
         }
     }
 
+    /// The state of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Proposed, Self::Active, Self::Contested, Self::Expired, Self::Revoked]
+            .into_iter()
+            .find(|state| state.name() == name)
+    }
+
     /// Whether it may still change.
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Proposed | Self::Active | Self::Contested)

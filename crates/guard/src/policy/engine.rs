@@ -72,9 +72,7 @@ impl Step<'_> {
                 if n_made >= MADE_MAX || !applies(policy, subject) {
                     continue;
                 }
-                if let Some(change) =
-                    self.one(policy, &order, subject, analysis, &mut budgets, entropy)?
-                {
+                if let Some(change) = self.one(policy, &order, subject, &mut budgets, entropy)? {
                     n_made += usize::from(matches!(change, Change::Make(_)));
                     changes.push(change);
                 }
@@ -142,7 +140,6 @@ impl Step<'_> {
         policy: &PolicyConfig,
         order: &[&PolicyConfig],
         subject: &Subject<'_>,
-        analysis: &Analysis,
         budgets: &mut BTreeMap<&str, Budget>,
         entropy: &mut dyn Entropy,
     ) -> Result<Option<Change>, GuardError> {
@@ -175,7 +172,7 @@ impl Step<'_> {
                 budget.left -= 1;
             }
         }
-        let decision = self.made(policy, subject, state, analysis, entropy)?;
+        let decision = self.made(policy, subject, state, entropy)?;
         Ok(Some(Change::Make(Box::new(decision))))
     }
 
@@ -184,7 +181,6 @@ impl Step<'_> {
         policy: &PolicyConfig,
         subject: &Subject<'_>,
         state: DecisionState,
-        analysis: &Analysis,
         entropy: &mut dyn Entropy,
     ) -> Result<Decision, GuardError> {
         let reasons: Vec<_> =
@@ -210,7 +206,7 @@ impl Step<'_> {
             note: None,
             verified: false,
             templates: if needs_templates {
-                super::template::of_subject(subject, analysis)
+                super::template::of_subject(subject)
             } else {
                 Vec::new()
             },

@@ -6,22 +6,32 @@
 //! it, [`Policies`] keeps them and answers for each request what is done, [`alter`] does it to an
 //! answer, [`public`] tells the account and takes its appeal. Limits are enforced elsewhere.
 
+pub mod admin;
 pub mod alter;
+pub mod appeal;
 mod book;
 mod config;
 pub mod decision;
 pub mod engine;
+mod error;
 mod measure;
+mod pages;
 pub mod public;
+mod record;
+mod run;
 mod service;
 mod snapshot;
 mod subjects;
 mod template;
+pub mod terms;
+pub mod webhook;
 
 pub use book::Book;
 pub use config::{BLOCKING_FAMILIES_MIN, BudgetConfig, EXPIRES_HOURS_MAX, PolicyConfig};
 pub use decision::{Decision, DecisionState};
+pub use error::PolicyError;
 pub use measure::Measure;
+pub(crate) use run::spawn;
 pub use service::Policies;
 
 /// What is done to one request.

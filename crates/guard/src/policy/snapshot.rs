@@ -1,6 +1,7 @@
 //! The decisions in force, ready for the way of a request: read without a lock, asking no
 //! database.
 
+use super::template::Templates;
 use super::{Actions, Decision, Measure, PolicyConfig, Refusal};
 use crate::{Identity, request::RequestView};
 use prometheus_client::metrics::counter::Counter;
@@ -14,7 +15,7 @@ pub(super) const DAY_MS: i64 = 86_400_000;
 /// Requests of a day from which on a share of them means something.
 const REQUESTS_MIN: u64 = 1000;
 /// The longest time that a monotonic deadline looks ahead; snapshots are made again long before.
-const DEADLINE_MAX: Duration = Duration::from_secs(100 * 86_400);
+const DEADLINE_MAX: Duration = Duration::from_hours(100 * 24);
 
 /// Counts by day (UTC). Two threads at midnight may lose a few counts to each other.
 #[derive(Debug, Default)]
@@ -156,6 +157,7 @@ impl Snapshot {
         request: &RequestView,
         now_ms: i64,
         n_requests: u64,
+        templates: &Templates,
     ) -> Actions {
         let mut actions = Actions::default();
         let Some(entries) = self.accounts.get(&*who.account) else { return actions };
@@ -165,7 +167,7 @@ impl Snapshot {
             let config = &entry.rule.config;
             let is_exempt = config.exempt_plans.iter().any(|plan| **plan == *who.plan)
                 || config.exempt_accounts.iter().any(|account| **account == *who.account);
-            if is_exempt || !entry.concerns(request) {
+            if is_exempt || !entry.concerns(request, templates) {
                 continue;
             }
             let may = entry.rule.touch(day, n_requests);
@@ -186,11 +188,11 @@ impl Snapshot {
 
 impl Entry {
     /// Whether the measure has anything to do with this request.
-    fn concerns(&self, request: &RequestView) -> bool {
+    fn concerns(&self, request: &RequestView, templates: &Templates) -> bool {
         match self.measure {
             Measure::HoldNewModels => self.rule.config.holds(&request.model),
             Measure::Downgrade => self.rule.config.instead_of(&request.model).is_some(),
-            Measure::TemplateQuarantine => super::template::is_among(request, &self.templates),
+            Measure::TemplateQuarantine => templates.matches(request, &self.templates),
             _ => true,
         }
     }
@@ -211,24 +213,20 @@ impl Entry {
                     || "contact the operator".to_owned(),
                     |url| format!("go to {}", url.replace("{decision}", &self.id)),
                 );
-                self.refuse(
-                    actions,
-                    "verification_required",
-                    format!("this account must be verified before it is served again: {place}"),
-                );
+                let what =
+                    format!("this account must be verified before it is served again: {place}");
+                self.refuse(actions, "verification_required", &what);
             }
-            Measure::HoldNewModels => self.refuse(
-                actions,
-                "model_held",
-                format!("the model {} isn't served to this account for now", request.model),
-            ),
-            Measure::TemplateQuarantine => self.refuse(
-                actions,
-                "template_quarantined",
-                "requests made from this template aren't served for now".to_owned(),
-            ),
+            Measure::HoldNewModels => {
+                let what = "this model isn't served to this account for now";
+                self.refuse(actions, "model_held", what);
+            }
+            Measure::TemplateQuarantine => {
+                let what = "requests made from this template aren't served for now";
+                self.refuse(actions, "template_quarantined", what);
+            }
             Measure::Suspension => {
-                self.refuse(actions, "account_suspended", "this account is suspended".to_owned())
+                self.refuse(actions, "account_suspended", "this account is suspended");
             }
         }
         if self.measure.is_declared() {
@@ -237,7 +235,7 @@ impl Entry {
     }
 
     /// Refuses the request; of several refusals the least harmful one is said.
-    fn refuse(&self, actions: &mut Actions, code: &str, what: String) {
+    fn refuse(&self, actions: &mut Actions, code: &str, what: &str) {
         if actions.refusal.is_some() {
             return;
         }

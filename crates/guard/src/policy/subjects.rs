@@ -11,8 +11,8 @@ pub(super) struct Subject<'a> {
     /// Empty where unknown.
     pub(super) plan: &'a str,
     pub(super) campaign: Option<&'a Campaign>,
-    /// Families of evidence: those of the account's own connections in its campaign, and those of
-    /// its own statistics.
+    /// Families of evidence: those that connect the members of its campaign, or, of an account
+    /// that belongs to none, that of its own statistics.
     pub(super) families: BTreeSet<&'a str>,
     /// The weightiest first: the campaign's, then the account's own.
     pub(super) reasons: Vec<&'a Reason>,
@@ -26,15 +26,15 @@ pub(super) fn subjects(analysis: &Analysis) -> BTreeMap<&str, Subject<'_>> {
         analysis.accounts.iter().map(|risk| (risk.account.as_str(), risk)).collect();
     let mut found = BTreeMap::new();
     for campaign in analysis.campaigns.iter().filter(|campaign| campaign.flagged) {
-        let families = families_of_members(campaign);
-        for (account, families) in campaign.accounts.iter().zip(families) {
+        let families = families_of(campaign);
+        for account in &campaign.accounts {
             let risk = risks.get(account.as_str());
             found.entry(account.as_str()).or_insert_with(|| {
                 let mut subject = Subject {
                     account,
                     plan: "",
                     campaign: Some(campaign),
-                    families,
+                    families: families.clone(),
                     reasons: campaign.reasons.iter().collect(),
                     n: risk.map_or(0, |risk| risk.n),
                 };
@@ -64,7 +64,7 @@ impl<'a> Subject<'a> {
     fn take(&mut self, risk: Option<&'a AccountRisk>) {
         let Some(risk) = risk else { return };
         self.reasons.extend(&risk.reasons);
-        if risk.flagged && !risk.reasons.is_empty() {
+        if self.campaign.is_none() && !risk.reasons.is_empty() {
             // Statistics of one account are one family, however many of them stand out: they
             // depend on each other.
             self.families.insert("account");
@@ -72,15 +72,11 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The families on the connections of each member.
-fn families_of_members(campaign: &Campaign) -> Vec<BTreeSet<&str>> {
-    let mut families = vec![BTreeSet::new(); campaign.accounts.len()];
-    for (a, b, names) in &campaign.edges {
-        for index in [*a, *b] {
-            if let Some(of_member) = families.get_mut(index as usize) {
-                of_member.extend(names.iter().map(String::as_str));
-            }
-        }
+/// The families that connect the members: as the analysis says, or else those of its connections.
+fn families_of(campaign: &Campaign) -> BTreeSet<&str> {
+    if campaign.families.is_empty() {
+        let of_edges = campaign.edges.iter().flat_map(|(_, _, families)| families);
+        return of_edges.map(String::as_str).collect();
     }
-    families
+    campaign.families.iter().map(String::as_str).collect()
 }

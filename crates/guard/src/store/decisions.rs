@@ -68,11 +68,11 @@ pub struct DecisionFilter {
     pub state: Option<String>,
 }
 
-const COLUMNS: &str = "id, policy, measure, account, cluster, code, detail, dry_run, state, \
+pub(super) const COLUMNS: &str = "id, policy, measure, account, cluster, code, detail, dry_run, state, \
                        created_ms, expires_ms, ended_ms, ended_by, changed";
 const APPEAL_COLUMNS: &str = "id, decision, text, contact, state, created_ms, resolved_ms, answer";
 
-fn decision(row: &AnyRow) -> Result<DecisionRow, sqlx::Error> {
+pub(super) fn decision(row: &AnyRow) -> Result<DecisionRow, sqlx::Error> {
     Ok(DecisionRow {
         id: row.try_get("id")?,
         policy: row.try_get("policy")?,

@@ -13,6 +13,7 @@ mod decisions;
 mod heads;
 mod indicators;
 mod keys;
+mod policy;
 mod schema;
 mod settings;
 mod sketches;
@@ -25,6 +26,7 @@ pub use heads::{HeadRow, NodeRow};
 pub use indicators::IndicatorRow;
 pub(crate) use keys::VIRTUAL_ONLY;
 pub use keys::{KeyKind, KeyRow};
+pub use policy::{DecisionWrite, EventRow};
 pub use sketches::SketchRow;
 pub use texts::{DeletedRows, ExposedKind, PromptRow};
 

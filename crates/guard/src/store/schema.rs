@@ -11,7 +11,8 @@ use sqlx::AssertSqlSafe;
 const MIGRATION_LOCK: i64 = 0x5711_A7C4;
 
 /// `{blob}` is the type of bytes.
-const MIGRATIONS: [&str; 1] = [r"
+const MIGRATIONS: [&str; 2] = [
+    r"
 CREATE TABLE counters (name TEXT PRIMARY KEY, value BIGINT NOT NULL);
 INSERT INTO counters (name, value) VALUES ('keys', 0), ('decisions', 0), ('indicators', 0);
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -72,7 +73,16 @@ CREATE TABLE indicators (
     source TEXT NOT NULL, hash {blob} NOT NULL, label TEXT NOT NULL, added_ms BIGINT NOT NULL,
     changed BIGINT NOT NULL, PRIMARY KEY (source, hash));
 CREATE INDEX indicators_changed ON indicators (changed);
-"];
+",
+    r"
+CREATE TABLE policy_events (
+    id TEXT PRIMARY KEY, time_ms BIGINT NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL,
+    subject TEXT NOT NULL, note TEXT NOT NULL, changed BIGINT NOT NULL);
+CREATE INDEX policy_events_subject ON policy_events (subject);
+CREATE INDEX policy_events_changed ON policy_events (changed);
+CREATE INDEX appeals_state ON appeals (state);
+",
+];
 
 /// Brings the tables up to date, in one transaction.
 ///
