@@ -2,7 +2,7 @@
 
 use crate::baseline::Baseline;
 use crate::candidates::{EXCHANGES_MIN, candidates};
-use crate::judge::{Judged, judge};
+use crate::judge::{Judged, judge, judge_group};
 use crate::measure::Context;
 use crate::shared::{self, Shared};
 use crate::statistics::Ranks;
@@ -15,8 +15,11 @@ const SINGLE_ACCOUNTS_MAX: usize = 500;
 /// Score (mean of `1 − rank` over the ten statistics; 0.5 is usual) from which a single account
 /// is worth a look.
 const SINGLE_SCORE_MIN: f64 = 0.75;
-/// Times that candidates are judged: what is left of them, then once more for those unflagged.
-const ROUNDS: usize = 3;
+/// Times that candidates, or what is left of them, are judged.
+const ROUNDS: usize = 2;
+/// Unflagged candidates that are measured for the report, and their members at most.
+const REPORTED_CANDIDATES_MAX: usize = 200;
+const REPORTED_MEMBERS_MAX: usize = 500;
 /// Hashes of shared text reported per group.
 const INDICATORS_MAX: usize = 64;
 
@@ -131,40 +134,56 @@ fn risk(
 }
 
 /// Judged groups without overlap, the best first. What a round leaves over of a candidate is
-/// judged again, since two campaigns can share a template.
+/// judged again, since two campaigns can share a template; in the end the largest of the rest are
+/// measured for the report.
 fn groups(context: &Context<'_>) -> Vec<Judged> {
-    let candidates = candidates(context);
+    let mut candidates = candidates(context);
     let mut taken = vec![false; context.sketches.len()];
     let mut kept: Vec<Judged> = Vec::new();
     for round in 0..ROUNDS {
-        let last = round + 1 == ROUNDS;
-        let mut judged: Vec<Judged> = candidates
-            .iter()
-            .filter_map(|candidate| {
-                let free = free_of(candidate, &taken);
-                let again = free.len() < candidate.len();
-                if round > 0 && !again && !last { None } else { judge(context, &free) }
-            })
-            .collect();
-        judged.sort_by(Judged::best_first);
-        for group in judged.into_iter().filter(|g| g.flagged || last) {
-            let free = free_of(&group.members, &taken);
-            let group = match free.len() {
-                n if n == group.members.len() => Some(group),
-                n if 2 * n > group.members.len() => judge(context, &free),
-                _ => None,
-            };
-            let Some(group) = group.filter(|g| g.flagged || last) else { continue };
-            for i in &group.members {
-                if let Some(taken) = taken.get_mut(*i as usize) {
-                    *taken = true;
-                }
-            }
-            kept.push(group);
-        }
+        let judged = candidates.iter().filter_map(|candidate| {
+            let free = free_of(candidate, &taken);
+            let anew = round == 0 || free.len() < candidate.len();
+            if anew { judge(context, &free) } else { None }
+        });
+        keep(context, judged.filter(|g| g.flagged).collect(), &mut taken, &mut kept);
     }
+    candidates.sort_by_key(|c| std::cmp::Reverse(c.len()));
+    let rest = candidates
+        .iter()
+        .filter(|c| c.len() <= REPORTED_MEMBERS_MAX)
+        .take(REPORTED_CANDIDATES_MAX)
+        .filter_map(|c| judge_group(context, &free_of(c, &taken), true));
+    keep(context, rest.filter(|g| !g.flagged).collect(), &mut taken, &mut kept);
     kept.sort_by(Judged::best_first);
     kept
+}
+
+/// Keeps groups as far as their members are free, the best first.
+fn keep(
+    context: &Context<'_>,
+    mut judged: Vec<Judged>,
+    taken: &mut [bool],
+    kept: &mut Vec<Judged>,
+) {
+    judged.sort_by(Judged::best_first);
+    for group in judged {
+        let free = free_of(&group.members, taken);
+        let group = if free.len() == group.members.len() {
+            Some(group)
+        } else if 2 * free.len() > group.members.len() {
+            judge_group(context, &free, !group.flagged).filter(|g| g.flagged == group.flagged)
+        } else {
+            None
+        };
+        let Some(group) = group else { continue };
+        for i in &group.members {
+            if let Some(taken) = taken.get_mut(*i as usize) {
+                *taken = true;
+            }
+        }
+        kept.push(group);
+    }
 }
 
 fn free_of(members: &[u32], taken: &[bool]) -> Vec<u32> {

@@ -8,7 +8,7 @@
 use crate::graph::Graph;
 use crate::measure::Context;
 use crate::shared::{self, Shared};
-use crate::sketch::AccountSketch;
+use crate::sketch::{AccountSketch, BINS};
 
 /// Exchanges below which an account is too little known to be put into a group.
 pub(crate) const EXCHANGES_MIN: u32 = 8;
@@ -20,13 +20,24 @@ const COMMON_SHARE: f64 = 0.8;
 const LINKS_MAX: usize = 24;
 /// Resolutions of the communities, coarse to fine.
 const RESOLUTIONS: [f64; 3] = [0.3, 1.0, 3.0];
+/// Share of an account's requests in conversations above which it isn't compared.
+const CONVERSING_MAX: f64 = 0.6;
+/// Share of requests for reasoning that leaves a trace.
+const REASONING_TRACE_MIN: f64 = 0.06;
+/// Mean answer against the population's that leaves a trace.
+const ANSWERS_TRACE_MIN: f64 = 1.1;
+/// Networks of one account that leave a trace.
+const NETWORKS_TRACE_MIN: usize = 3;
 /// Groups by client alone are measured up to this share of all accounts.
 const CLIENT_SHARE_MAX: f64 = 0.3;
 
 /// Candidate groups, each sorted, without repeats. Indices point into `context.sketches`.
 pub(crate) fn candidates(context: &Context<'_>) -> Vec<Vec<u32>> {
-    let known: Vec<u32> =
-        (0..).zip(context.sketches).filter(|(_, s)| s.n >= EXCHANGES_MIN).map(|(i, _)| i).collect();
+    let known: Vec<u32> = (0..)
+        .zip(context.sketches)
+        .filter(|(_, s)| s.n >= EXCHANGES_MIN && leaves_a_trace(s, context.baseline.answer_tokens))
+        .map(|(i, _)| i)
+        .collect();
     let mut groups = Vec::new();
     let text = links(context, &known, context.text, shared::text_items);
     let networks = links(context, &known, context.networks, shared::networks);
@@ -42,9 +53,23 @@ pub(crate) fn candidates(context: &Context<'_>) -> Vec<Vec<u32>> {
     let n_items = context.networks.len() + context.clients.len();
     communities(known.len(), n_items, &infrastructure, 1.0, &known, &mut groups);
     by_client(context, &known, &mut groups);
+    by_pace(context, &known, &mut groups);
     groups.sort_unstable();
     groups.dedup();
     groups
+}
+
+/// Whether the account's counters show any trace of what a flag needs (answers taken in bulk, or
+/// hiding), diluted by up to four fifths of cover. The others can't be in a flagged group, and
+/// needn't be compared.
+fn leaves_a_trace(sketch: &AccountSketch, usual_answer_tokens: f64) -> bool {
+    let n = f64::from(sketch.n);
+    let share = |count: u32| f64::from(count) / n;
+    share(sketch.n_conversing) <= CONVERSING_MAX
+        && (share(sketch.n_asking_reasoning) >= REASONING_TRACE_MIN
+            || sketch.sum_answer_tokens as f64 / n >= ANSWERS_TRACE_MIN * usual_answer_tokens
+            || sketch.networks.entries().len() >= NETWORKS_TRACE_MIN
+            || sketch.n_failed > 0)
 }
 
 /// Links (account, shared hash, weight): the weight is the surprise of sharing the hash, ln of
@@ -128,6 +153,21 @@ fn by_client(context: &Context<'_>, known: &[u32], groups: &mut Vec<Vec<u32>>) {
     let limit = (CLIENT_SHARE_MAX * known.len() as f64).max(MEMBERS_MIN as f64);
     for group in split_by_client(context, known) {
         if group.len() >= MEMBERS_MIN && group.len() as f64 <= limit {
+            groups.push(group);
+        }
+    }
+}
+
+/// Accounts that ask at one regular pace.
+fn by_pace(context: &Context<'_>, known: &[u32], groups: &mut Vec<Vec<u32>>) {
+    let paces: Vec<(usize, u32)> = known
+        .iter()
+        .filter_map(|i| Some((context.sketches.get(*i as usize)?.pace()?, *i)))
+        .collect();
+    for bin in 0..BINS {
+        let of = paces.iter().filter(|(p, _)| *p == bin || *p == bin + 1).map(|(_, i)| *i);
+        let group: Vec<u32> = of.collect();
+        if group.len() >= MEMBERS_MIN {
             groups.push(group);
         }
     }

@@ -15,16 +15,25 @@ use crate::candidates::{MEMBERS_MIN, split_by_client};
 use crate::measure::{Context, Measures, group_items, measure};
 use crate::members::{machines, staying};
 
-/// Coverage from which a group counts as connected by text: with less than a quarter of its
-/// traffic in common, cover would be three quarters of what a harvester pays for.
-pub(crate) const COVERAGE_MIN: f64 = 0.25;
+/// Coverage from which a group counts as connected by text: with less than a fifth of its traffic
+/// in common, cover would be four fifths of what a harvester pays for.
+pub(crate) const COVERAGE_MIN: f64 = 0.2;
 /// Records below which nothing is said of a group.
-const RECORDS_MIN: usize = 40;
+const RECORDS_MIN: usize = 60;
+/// Exchanges of the median member below which nothing is said of a group.
+const MEMBER_EXCHANGES_MIN: f64 = 15.0;
+/// Members that a group needs where neither text nor networks connect it: small groups of people
+/// with one client look even by chance.
+const UNTIED_MEMBERS_MIN: usize = 8;
 /// Weight of marks that a flag needs: more than what machines bear that work at all hours.
 const WEIGHT_MIN: f64 = 3.0;
 /// Taken off where all members sit in one place and show it: an organisation with several seats
 /// hides nothing, so more has to speak against it.
 const OFFICE_WEIGHT: f64 = 1.5;
+/// Members from which a group is looked at more briefly first.
+const LARGE: usize = 200;
+/// Coefficient of variation, without the largest and the smallest tenth, that rules a group out.
+const UNEVEN_CV_MIN: f64 = 0.55;
 /// Weight of all marks together.
 const WEIGHT_ALL: f64 = 11.0;
 
@@ -39,6 +48,8 @@ mod limits {
     pub(super) const CLIENT_OUTSIDE_MAX: f64 = 0.02;
     /// Variance of the active members per hour against independent ones, ratio.
     pub(super) const SYNCHRONY_MIN: f64 = 2.0;
+    /// Members that ask at one and the same regular pace, share.
+    pub(super) const CADENCE_MIN: f64 = 0.8;
     /// Prompts in common, share.
     pub(super) const REPEATED_MAX: f64 = 0.4;
     /// Requests that repeat one of the same account, share.
@@ -46,7 +57,7 @@ mod limits {
     /// Intraclass correlation of lengths.
     pub(super) const ICC_MAX: f64 = 0.15;
     /// Own subjects, ratio within to between.
-    pub(super) const OWN_TOPICS_MAX: f64 = 1.5;
+    pub(super) const OWN_TOPICS_MAX: f64 = 1.8;
     /// Own parameters, ratio within to between.
     pub(super) const OWN_PARAMETERS_MAX: f64 = 2.0;
     /// Coefficient of variation of volumes; those of independent customers spread by 0.5 and more.
@@ -141,6 +152,7 @@ pub(crate) struct Judged {
 
 /// Judges a candidate: as it is, its members that work like machines, and both parted by client;
 /// the best of these counts.
+/// None where nothing of it can be flagged.
 pub(crate) fn judge(context: &Context<'_>, candidate: &[u32]) -> Option<Judged> {
     let mut best: Option<Judged> = None;
     let mut consider = |judged: Option<Judged>| {
@@ -156,7 +168,7 @@ pub(crate) fn judge(context: &Context<'_>, candidate: &[u32]) -> Option<Judged> 
         if whole.len() < MEMBERS_MIN {
             continue;
         }
-        let judged = judge_group(context, whole);
+        let judged = judge_group(context, whole, false);
         let done = judged.as_ref().is_some_and(|j| j.flagged);
         consider(judged);
         if done || machines.len() == candidate.len() {
@@ -165,7 +177,7 @@ pub(crate) fn judge(context: &Context<'_>, candidate: &[u32]) -> Option<Judged> 
         parts.extend(split_by_client(context, whole).into_iter().filter(|p| p.len() < whole.len()));
     }
     for part in parts.iter().filter(|p| p.len() >= MEMBERS_MIN) {
-        consider(judge_group(context, part));
+        consider(judge_group(context, part, false));
     }
     best
 }
@@ -182,7 +194,16 @@ impl Judged {
     }
 }
 
-fn judge_group(context: &Context<'_>, candidate: &[u32]) -> Option<Judged> {
+/// Judges a group as it is. Unless it is `wanted` for a report, work stops as soon as it is clear
+/// that the group isn't flagged.
+pub(crate) fn judge_group(
+    context: &Context<'_>,
+    candidate: &[u32],
+    wanted: bool,
+) -> Option<Judged> {
+    if !wanted && candidate.len() > LARGE && uneven(context, candidate) {
+        return None;
+    }
     let mut members = candidate.to_vec();
     let mut counted = group_items(context, &members);
     let mut items = hashes(&counted);
@@ -195,11 +216,11 @@ fn judge_group(context: &Context<'_>, candidate: &[u32]) -> Option<Judged> {
         counted = group_items(context, &members);
         items = hashes(&counted);
     }
-    if members.len() < MEMBERS_MIN {
+    if members.len() < MEMBERS_MIN || !wanted && uneven(context, &members) {
         return None;
     }
     let measures = measure(context, &members, &items, COVERAGE_MIN);
-    if measures.n_records < RECORDS_MIN {
+    if measures.n_records < RECORDS_MIN || measures.exchanges < MEMBER_EXCHANGES_MIN {
         return None;
     }
     let families = families(&measures);
@@ -208,7 +229,10 @@ fn judge_group(context: &Context<'_>, candidate: &[u32]) -> Option<Judged> {
     let weight = marks.iter().map(|m| m.weight()).sum::<f64>() - office;
     let converses = measures.conversing > limits::CONVERSING_MAX
         || measures.using_answers > limits::USING_ANSWERS_MAX;
-    let connected = families.iter().any(|f| *f <= Family::Synchrony);
+    let tied =
+        families.contains(&Family::Text) || measures.network_linked >= limits::NETWORK_LINKED_MIN;
+    let connected = tied
+        || families.iter().any(|f| *f <= Family::Synchrony) && members.len() >= UNTIED_MEMBERS_MIN;
     let flagged = connected
         && families.contains(&Family::Sharding)
         && !converses
@@ -218,6 +242,22 @@ fn judge_group(context: &Context<'_>, candidate: &[u32]) -> Option<Judged> {
     let score = if converses { part / 4.0 } else { part };
     counted.sort_unstable_by_key(|(item, n)| (std::cmp::Reverse(*n), *item));
     Some(Judged { members, items: counted, measures, families, marks, flagged, score })
+}
+
+/// Whether volumes spread too much for any group that deals out work, even if a fifth of the
+/// members were bystanders and cover hid how much each harvests.
+fn uneven(context: &Context<'_>, members: &[u32]) -> bool {
+    let mut volumes: Vec<f64> = members
+        .iter()
+        .filter_map(|i| context.sketches.get(*i as usize).map(|s| f64::from(s.n)))
+        .collect();
+    volumes.sort_unstable_by(f64::total_cmp);
+    let cut = volumes.len() / 10;
+    let middle = volumes.get(cut..volumes.len() - cut).unwrap_or_default();
+    let n = middle.len().max(1) as f64;
+    let mean = middle.iter().sum::<f64>() / n;
+    let variance = middle.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+    variance.sqrt() > UNEVEN_CV_MIN * mean
 }
 
 /// The hashes alone, sorted.
@@ -246,7 +286,10 @@ fn families(m: &Measures) -> Vec<Family> {
     [
         (Family::Text, m.coverage >= COVERAGE_MIN),
         (Family::Infrastructure, infrastructure),
-        (Family::Synchrony, m.synchrony >= limits::SYNCHRONY_MIN),
+        (
+            Family::Synchrony,
+            m.synchrony >= limits::SYNCHRONY_MIN || m.cadence >= limits::CADENCE_MIN,
+        ),
         (Family::Sharding, sharding),
         (
             Family::Replay,

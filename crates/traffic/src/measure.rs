@@ -47,6 +47,8 @@ pub(crate) struct Measures {
     pub(crate) n_members: usize,
     /// Records that the rest is measured on: those with the group's text where it has one.
     pub(crate) n_records: usize,
+    /// Exchanges of a member, median.
+    pub(crate) exchanges: f64,
     /// Share of a member's records that have the group's text, median over members.
     pub(crate) coverage: f64,
     /// Share of records that continue a conversation.
@@ -93,6 +95,8 @@ pub(crate) struct Measures {
     pub(crate) answers_ratio: f64,
     /// Variance of members active per hour, against independent members: 1 independent.
     pub(crate) synchrony: f64,
+    /// Members that ask at the group's commonest regular pace, share.
+    pub(crate) cadence: f64,
     /// How broad the subjects are against the population's: 1 as broad.
     pub(crate) breadth: f64,
     /// Share of gaps far below the mean gap: 0.12 if memoryless, people (sessions) 0.5 and more.
@@ -105,6 +109,7 @@ impl Measures {
         [
             ("members", self.n_members as f64),
             ("records", self.n_records as f64),
+            ("exchanges", self.exchanges),
             ("coverage", self.coverage),
             ("conversing", self.conversing),
             ("using_answers", self.using_answers),
@@ -128,6 +133,7 @@ impl Measures {
             ("client_share_outside", self.client_share_outside),
             ("answers_ratio", self.answers_ratio),
             ("synchrony", self.synchrony),
+            ("cadence", self.cadence),
             ("breadth", self.breadth),
             ("bursts", self.bursts),
         ]
@@ -386,6 +392,7 @@ fn volumes(context: &Context<'_>, members: &[u32], coverages: Option<&Vec<f64>>,
     let n = volumes.len().max(1) as f64;
     let mean = volumes.iter().sum::<f64>() / n;
     let variance = volumes.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+    m.exchanges = median(&sketches(context, members).map(|s| f64::from(s.n)).collect::<Vec<f64>>());
     m.volume_cv = variance.sqrt() / mean.max(1e-9);
     m.volume_dispersion = variance / mean.max(1e-9);
     let networks: Vec<f64> =
@@ -418,6 +425,15 @@ fn rhythm(context: &Context<'_>, members: &[u32], body: &[(u32, &Record)], m: &m
         }
     }
     m.quiet = quiet(&hours);
+    m.cadence = {
+        let mut paces: Vec<usize> =
+            sketches(context, members).filter_map(AccountSketch::pace).collect();
+        paces.sort_unstable();
+        // Neighbouring bins count as one: a pace near a power of two falls on both sides.
+        let of = |bin: usize| paces.iter().filter(|p| **p == bin || **p == bin + 1).count();
+        let most = paces.iter().map(|p| of(*p)).max().unwrap_or(0);
+        most as f64 / members.len().max(1) as f64
+    };
     m.bursts = median(&bursts_seen);
 }
 

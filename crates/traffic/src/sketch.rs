@@ -22,8 +22,10 @@ pub(crate) const ANSWERS: usize = 6;
 /// Hours of activity remembered: three weeks.
 pub(crate) const ACTIVE_HOURS: u32 = 512;
 pub(crate) const ACTIVE_WORDS: usize = ACTIVE_HOURS as usize / 64;
-/// Bins of the logarithms of gaps (seconds) and lengths (words).
-pub(crate) const BINS: usize = 16;
+/// Bins of the logarithms of gaps (seconds, up to three days) and lengths (words).
+pub(crate) const BINS: usize = 18;
+/// The lowest bin of gaps that can be a pace: 256 s, longer than anybody reads an answer.
+const PACE_BIN_MIN: usize = 8;
 /// Bytes that a sketch never exceeds, encoded or in memory.
 pub const SKETCH_BYTES_MAX: usize = 4096;
 
@@ -259,6 +261,16 @@ impl AccountSketch {
             + self.profiles.heap_bytes()
             + self.records.heap_bytes()
             + self.answers.capacity() * size_of::<Answer>()
+    }
+
+    /// The pace of an account that asks at regular intervals: the lower of two neighbouring bins
+    /// (log2 of seconds) that hold nine tenths of its gaps. None where gaps are irregular, few, or
+    /// below [`PACE_BIN_MIN`], where they are those within a session.
+    pub(crate) fn pace(&self) -> Option<usize> {
+        let n: u32 = self.gaps.iter().map(|g| u32::from(*g)).sum();
+        let two = |(i, pair): (usize, &[u16])| (i, pair.iter().map(|g| u32::from(*g)).sum::<u32>());
+        let (bin, most) = self.gaps.windows(2).enumerate().map(two).max_by_key(|(_, n)| *n)?;
+        (n >= 8 && bin >= PACE_BIN_MIN && 10 * most >= 9 * n).then_some(bin)
     }
 
     /// Whether the prompt contains an earlier answer: at least two of the four smallest shingles
