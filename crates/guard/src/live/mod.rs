@@ -8,7 +8,7 @@ mod keeper;
 mod seen;
 mod worker;
 
-use seen::Seen;
+pub(crate) use seen::Seen;
 
 use crate::{Clock, GuardError, observe::Metrics, store::Store};
 use arc_swap::ArcSwap;

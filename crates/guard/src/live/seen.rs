@@ -11,7 +11,7 @@ const NAME_BYTES_MAX: usize = 256;
 /// no copy of a text.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "four independent facts of a request")]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     pub(super) account: String,
     plan: String,
     time_ms: i64,
@@ -35,7 +35,7 @@ pub(super) struct Seen {
 
 impl Seen {
     /// `None` for an exchange that names no account: nothing can be learnt from it.
-    pub(super) fn new(exchange: Exchange) -> Option<Self> {
+    pub(crate) fn new(exchange: Exchange) -> Option<Self> {
         let account = exchange.account.filter(|account| !account.is_empty())?;
         let n_messages = u32::try_from(exchange.messages.len()).unwrap_or(u32::MAX);
         let (system, user) = ends(exchange.messages);
@@ -78,7 +78,7 @@ impl Seen {
     }
 
     /// As `traffic` wants it.
-    pub(super) fn observation(&self) -> Observation<'_> {
+    pub(crate) fn observation(&self) -> Observation<'_> {
         Observation {
             account: &self.account,
             plan: &self.plan,

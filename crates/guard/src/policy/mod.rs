@@ -12,6 +12,7 @@ pub mod appeal;
 mod book;
 mod config;
 pub mod decision;
+pub mod dry_run;
 pub mod engine;
 mod error;
 mod measure;

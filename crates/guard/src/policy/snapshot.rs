@@ -192,7 +192,7 @@ impl Entry {
         match self.measure {
             Measure::HoldNewModels => self.rule.config.holds(&request.model),
             Measure::Downgrade => self.rule.config.instead_of(&request.model).is_some(),
-            Measure::TemplateQuarantine => templates.matches(request, &self.templates),
+            Measure::TemplateQuarantine => templates.matches_request(request, &self.templates),
             _ => true,
         }
     }

@@ -23,16 +23,24 @@ impl Templates {
     }
 
     /// Whether the request was made from one of these (sorted) templates.
-    pub(super) fn matches(&self, request: &RequestView, templates: &[u64]) -> bool {
-        if templates.is_empty() {
-            return false;
-        }
-        let of = |role: &'static str| request.messages.iter().filter(move |message| message.role == role);
+    pub(super) fn matches_request(&self, request: &RequestView, templates: &[u64]) -> bool {
+        let of = |role: &'static str| {
+            request.messages.iter().filter(move |message| message.role == role)
+        };
         let observation = Observation {
             system: of("system").next().map_or("", |message| &message.content),
             user: of("user").next_back().map_or("", |message| &message.content),
             ..Observation::default()
         };
+        self.matches(observation, templates)
+    }
+
+    /// Whether the exchange was made from one of these (sorted) templates.
+    pub(super) fn matches(&self, observation: Observation<'_>, templates: &[u64]) -> bool {
+        if templates.is_empty() {
+            return false;
+        }
+        let observation = Observation { response: "", ..observation };
         let mut extractor = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         shares(&extractor.extract(&observation), templates)
     }
