@@ -20,6 +20,10 @@ pub struct ServeVerb {
 pub enum ServeStep {
     /// Stand before one or more models and pass requests on (the default)
     Run(Box<ServeArgs>),
+    /// Write what was captured as a file of exposures for `audit`
+    Exposures(ExposuresArgs),
+    /// Make, list and revoke virtual keys (in the store; a running guard sees it within seconds)
+    Keys(KeysVerb),
     /// Read a configuration and say what it means, without serving
     Check(CheckArgs),
     /// Print a configuration to start from
@@ -58,6 +62,88 @@ pub struct ServeArgs {
     /// default 0.01
     #[arg(long, value_name = "R")]
     pub exposure_rate: Option<f64>,
+    /// Settings and state.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// Flags of `serve exposures`.
+#[derive(Debug, Args)]
+pub struct ExposuresArgs {
+    /// File to write; default: standard output
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Settings and state.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// `serve keys create|list|revoke|import`.
+#[derive(Debug, Args)]
+pub struct KeysVerb {
+    /// Which of them.
+    #[command(subcommand)]
+    pub step: KeysStep,
+}
+
+/// What can be done with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeysStep {
+    /// Make a key for an account (made if missing) and print it, once
+    Create(KeyCreateArgs),
+    /// List keys: id, first characters, account, state
+    List(KeyListArgs),
+    /// Revoke a key
+    Revoke(KeyRevokeArgs),
+    /// Make accounts with a key each, all or none, and print the keys, once
+    Import(KeyImportArgs),
+}
+
+/// Flags of `serve keys create`.
+#[derive(Debug, Args)]
+pub struct KeyCreateArgs {
+    /// The account that the key is for; with --admin, what the key is called
+    pub account: String,
+    /// The account's plan from now on
+    #[arg(long)]
+    pub plan: Option<String>,
+    /// Make it an admin key, which opens the admin address and nothing else
+    #[arg(long, conflicts_with = "plan")]
+    pub admin: bool,
+    /// Settings and state.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// Flags of `serve keys list`.
+#[derive(Debug, Args)]
+pub struct KeyListArgs {
+    /// Of this account only
+    #[arg(long)]
+    pub account: Option<String>,
+    /// Settings and state.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// Flags of `serve keys revoke`.
+#[derive(Debug, Args)]
+pub struct KeyRevokeArgs {
+    /// The key's id, as `list` shows it
+    pub id: String,
+    /// Settings and state.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// Flags of `serve keys import`.
+#[derive(Debug, Args)]
+pub struct KeyImportArgs {
+    /// Names of accounts, one a line
+    pub file: PathBuf,
+    /// Their plan
+    #[arg(long)]
+    pub plan: Option<String>,
     /// Settings and state.
     #[command(flatten)]
     pub place: PlaceArgs,

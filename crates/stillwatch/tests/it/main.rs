@@ -8,5 +8,6 @@ mod ledger;
 mod mock;
 mod plan;
 mod scores;
+mod serve;
 mod synth;
 mod usage;

@@ -4,6 +4,8 @@
 //! variables that they name, a runtime. What the guard does is the business of `guard`.
 
 mod check;
+mod exposures;
+mod keys;
 mod run;
 
 use crate::{
@@ -20,6 +22,8 @@ pub fn run(verb: &ServeVerb, printer: Printer) -> Result<Exit, Failure> {
     match &verb.step {
         None => run::run(&verb.run, printer),
         Some(ServeStep::Run(args)) => run::run(args, printer),
+        Some(ServeStep::Exposures(args)) => exposures::run(args, printer),
+        Some(ServeStep::Keys(verb)) => keys::run(&verb.step, printer),
         Some(ServeStep::Check(args)) => check::check(args, printer),
         Some(ServeStep::ExampleConfig(args)) => check::example(args, printer),
     }
