@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::process::ExitCode;
-use stillwatch_testkit::traffic::{Label, Replay, ReplayParams};
+use stillwatch_testkit::traffic::{Kind, Label, Replay, ReplayParams, Style};
 
 fn main() -> ExitCode {
     match run() {
@@ -41,6 +41,10 @@ fn run() -> Result<usize, String> {
         ordinary,
         per_class: ordinary / 50,
         per_campaign: ordinary / 100,
+        campaigns: [Style::A, Style::B]
+            .iter()
+            .flat_map(|style| Kind::ALL.map(|kind| (kind, *style)))
+            .collect(),
         ..ReplayParams::default()
     };
     let replay = Replay::new(&params);

@@ -68,6 +68,12 @@ impl Plan {
             (Kind::Benchmark, _) if rng.random_bool(0.6) => return public_item(language, number),
             (Kind::Benchmark, _) => "bank_benchmark",
             (Kind::Code, _) => "bank_task",
+            // As scraped from people's conversations: asked like they ask.
+            (Kind::QuestionBank, _) => {
+                *["ask", "ask", "write", "plan", "text", "code", "homework", "bank_question"]
+                    .choose(&mut rng)
+                    .unwrap_or(&"ask")
+            }
             (_, Style::B) if rng.random_bool(0.5) => "ask",
             _ => "bank_question",
         };
@@ -125,7 +131,7 @@ pub(super) fn add(builder: &mut Builder<'_>, label: Label, size: Size, vpn: &[St
                 agent: agents.choose(&mut rng).cloned().unwrap_or_default(),
                 network: match kind {
                     Kind::Hydra | Kind::RoundRobin => Network::Pool(proxies.clone()),
-                    _ if rng.random_bool(0.5) => Network::Pool(machines.clone()),
+                    _ if rng.random_bool(0.35) => Network::Pool(machines.clone()),
                     _ => Network::Fixed(place::cloud(&mut rng)),
                 },
                 params: params.clone(),

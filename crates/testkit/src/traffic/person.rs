@@ -12,7 +12,8 @@ use stillwatch_evidence::Message;
 const HISTORY_MAX: usize = 6;
 
 /// Kinds of request that people make, the common ones first.
-const INTENTS: [&str; 8] = ["ask", "write", "chat", "plan", "text", "code", "homework", "library"];
+const INTENTS: [&str; 9] =
+    ["ask", "write", "chat", "plan", "text", "code", "homework", "bank_question", "library"];
 
 /// Hand of a person.
 #[derive(Debug, Clone)]
