@@ -99,7 +99,8 @@ impl Guard {
         )
         .await?;
         let proxy = ProxyState::new(&config.listen)?;
-        let upstreams = Upstreams::new(&config.upstream, secrets)?;
+        let upstreams =
+            Upstreams::new(&config.upstream, secrets)?.reporting_to(Arc::clone(&metrics));
         let guard = Arc::new(Self {
             config,
             clock,

@@ -1,6 +1,7 @@
 //! The body of an answer to a client.
 
 use super::relay::Relay;
+use super::state::InFlight;
 use crate::upstream::UpstreamError;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -14,7 +15,10 @@ type Other = Pin<Box<dyn Body<Data = Bytes, Error = UpstreamError> + Send>>;
 /// The body of an answer to a client: bytes at hand, an upstream's answer passing through, or
 /// anything else, boxed. An error in the midst cuts the answer off, so that the client sees a cut
 /// and not an ending.
-pub struct ProxyBody(Kind);
+pub struct ProxyBody {
+    kind: Kind,
+    _in_flight: Option<InFlight>,
+}
 
 enum Kind {
     Whole(Bytes),
@@ -23,29 +27,38 @@ enum Kind {
 }
 
 impl ProxyBody {
+    fn new(kind: Kind) -> Self {
+        Self { kind, _in_flight: None }
+    }
+
+    /// Counts the request as long as its answer lasts.
+    pub(super) fn counted(self, in_flight: InFlight) -> Self {
+        Self { _in_flight: Some(in_flight), ..self }
+    }
+
     /// Bytes at hand.
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self(Kind::Whole(bytes.into()))
+        Self::new(Kind::Whole(bytes.into()))
     }
 
     /// Nothing.
     pub fn empty() -> Self {
-        Self(Kind::Whole(Bytes::new()))
+        Self::new(Kind::Whole(Bytes::new()))
     }
 
     /// Any body.
     pub fn other(body: impl Body<Data = Bytes, Error = UpstreamError> + Send + 'static) -> Self {
-        Self(Kind::Other(Box::pin(body)))
+        Self::new(Kind::Other(Box::pin(body)))
     }
 
     pub(super) fn relay(relay: Relay) -> Self {
-        Self(Kind::Relay(Box::new(relay)))
+        Self::new(Kind::Relay(Box::new(relay)))
     }
 }
 
 impl fmt::Debug for ProxyBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
+        f.write_str(match self.kind {
             Kind::Whole(_) => "ProxyBody::Whole",
             Kind::Relay(_) => "ProxyBody::Relay",
             Kind::Other(_) => "ProxyBody::Other",
@@ -61,7 +74,7 @@ impl Body for ProxyBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
-        match &mut self.0 {
+        match &mut self.kind {
             Kind::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Kind::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Kind::Relay(relay) => Pin::new(relay.as_mut()).poll_frame(cx),
@@ -70,7 +83,7 @@ impl Body for ProxyBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
+        match &self.kind {
             Kind::Whole(bytes) => bytes.is_empty(),
             Kind::Relay(relay) => relay.is_end_stream(),
             Kind::Other(other) => other.is_end_stream(),
@@ -78,7 +91,7 @@ impl Body for ProxyBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.kind {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Relay(relay) => relay.size_hint(),
             Kind::Other(other) => other.size_hint(),

@@ -44,6 +44,7 @@ use serde_json::json;
 use state::Arrival;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Answer tokens that are reserved where the request names no limit.
 const TOKENS_DEFAULT: u64 = 1_024;
@@ -56,32 +57,38 @@ pub(crate) async fn handle(
     peer: &Peer,
     request: Request<Incoming>,
 ) -> Response<ProxyBody> {
-    let arrival = guard.proxy.arrive(&*guard.clock);
     let route = Route::find(request.method(), request.uri());
     let api = match &route {
         Route::Upstream { api, .. } => Some(*api),
         _ => None,
     };
     let in_flight = state::InFlight::new(&guard.metrics);
-    let answered = AssertUnwindSafe(answer(guard, peer, &arrival, route, request)).catch_unwind();
-    let mut response = match answered.await {
-        Ok(Ok(response)) => response,
-        Ok(Err(refusal)) => {
-            refused(guard, &arrival, api, &refusal);
-            refusal.into_response(api)
-        }
-        Err(_panic) => {
-            tracing::error!(request = arrival.id(), "a handler panicked");
-            let refusal = Refusal::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "the gateway failed at this request",
-            );
+    let answered = AssertUnwindSafe(answered(guard, peer, route, api, request)).catch_unwind();
+    let response = answered.await.unwrap_or_else(|_panic| {
+        tracing::error!("a handler panicked");
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        guard.metrics.answered(api, status.as_u16(), None, Duration::ZERO);
+        let message = "the gateway failed at this request";
+        Refusal::new(status, "internal", message).into_response(api)
+    });
+    response.map(|body| body.counted(in_flight))
+}
+
+async fn answered(
+    guard: &Arc<Guard>,
+    peer: &Peer,
+    route: Route,
+    api: Option<Api>,
+    request: Request<Incoming>,
+) -> Response<ProxyBody> {
+    let arrival = guard.proxy.arrive(&*guard.clock);
+    let mut response = match answer(guard, peer, &arrival, route, request).await {
+        Ok(response) => response,
+        Err(refusal) => {
             refused(guard, &arrival, api, &refusal);
             refusal.into_response(api)
         }
     };
-    drop(in_flight);
     response.headers_mut().insert("stillwatch-request-id", arrival.header());
     response
 }
@@ -266,8 +273,8 @@ async fn forward(
             Exposed::No(call, outgoing) => (call, outgoing, false),
             Exposed::Impossible(call, outgoing) => (call, outgoing, true),
         };
-    let answered = guard.upstreams.send(upstream, &outgoing).await.inspect_err(|error| {
-        guard.metrics.upstream_errors.get(relay::error_code(*error)).inc();
+    let answered = guard.upstreams.send_owned(upstream, outgoing).await.inspect_err(|error| {
+        guard.metrics.upstream_errors.get(error_code(*error)).inc();
     })?;
     let (mut head, body) = answered.into_parts();
     headers::of_answer(&mut head.headers);

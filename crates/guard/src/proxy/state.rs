@@ -5,6 +5,7 @@ use super::intake::{Budget, Intake};
 use crate::{Clock, GuardError, observe::Metrics, server::ListenConfig, server::Peer};
 use http::HeaderValue;
 use http_body::Body;
+use prometheus_client::metrics::gauge::Gauge;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -78,20 +79,20 @@ impl Arrival {
     }
 }
 
-/// Counts a request while its answer is being made.
+/// Counts a request until its answer has ended.
 #[derive(Debug)]
-pub(super) struct InFlight<'a>(&'a Metrics);
+pub(super) struct InFlight(Gauge);
 
-impl<'a> InFlight<'a> {
-    pub(super) fn new(metrics: &'a Metrics) -> Self {
+impl InFlight {
+    pub(super) fn new(metrics: &Metrics) -> Self {
         metrics.in_flight.inc();
-        Self(metrics)
+        Self(metrics.in_flight.clone())
     }
 }
 
-impl Drop for InFlight<'_> {
+impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.dec();
+        self.0.dec();
     }
 }
 

@@ -51,22 +51,20 @@ impl Breaker {
                 .is_ok()
     }
 
-    /// The upstream answered.
-    pub(super) fn succeeded(&self) {
+    /// The upstream answered. Whether that closed the breaker.
+    pub(super) fn succeeded(&self) -> bool {
         if self.failures.load(Ordering::Relaxed) != 0 {
             self.failures.store(0, Ordering::Relaxed);
         }
-        if !self.is_closed() {
-            self.probe_at_ms.store(0, Ordering::Release);
-        }
+        !self.is_closed() && self.probe_at_ms.swap(0, Ordering::AcqRel) != 0
     }
 
-    /// The upstream didn't.
-    pub(super) fn failed(&self, now: Instant) {
+    /// The upstream didn't. Whether that opened the breaker.
+    pub(super) fn failed(&self, now: Instant) -> bool {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        if self.failures_max != 0 && failures >= self.failures_max {
-            self.probe_at_ms.store(self.next(now), Ordering::Release);
-        }
+        self.failures_max != 0
+            && failures >= self.failures_max
+            && self.probe_at_ms.swap(self.next(now), Ordering::AcqRel) == 0
     }
 
     fn ms(&self, now: Instant) -> u64 {
@@ -93,8 +91,9 @@ mod tests {
         breaker.failed(t0);
         breaker.failed(t0);
         assert!(breaker.is_closed(), "a success in between starts the count anew");
-        breaker.failed(t0);
+        assert!(breaker.failed(t0), "opened");
         assert!(!breaker.is_closed());
+        assert!(!breaker.failed(t0), "it was open");
         assert!(!breaker.take_probe(t0 + Duration::from_secs(9)));
         let t1 = t0 + Duration::from_secs(10);
         assert!(breaker.is_due(t1));
@@ -104,7 +103,8 @@ mod tests {
         assert!(!breaker.is_due(t1 + Duration::from_secs(9)));
         let t2 = t1 + Duration::from_secs(10);
         assert!(breaker.take_probe(t2));
-        breaker.succeeded();
+        assert!(breaker.succeeded(), "closed");
+        assert!(!breaker.succeeded(), "it was closed");
         assert!(breaker.is_closed());
     }
 
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn zero_failures_means_never() {
         let breaker = Breaker::new(0, Duration::from_secs(1));
-        (0..100).for_each(|_| breaker.failed(breaker.start));
+        assert!((0..100).all(|_| !breaker.failed(breaker.start)));
         assert!(breaker.is_closed());
     }
 }

@@ -27,6 +27,21 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 /// The longest head of an answer, and the most that is read at once, bytes.
 const READ_BYTES_MAX: usize = 64 << 10;
 
+/// A request without an answer.
+#[derive(Debug)]
+pub(super) struct Failed {
+    /// Why.
+    pub(super) error: UpstreamError,
+    /// The request, where not a byte of it was sent.
+    pub(super) unsent: Option<Box<Request<Full<Bytes>>>>,
+}
+
+impl From<UpstreamError> for Failed {
+    fn from(error: UpstreamError) -> Self {
+        Self { error, unsent: None }
+    }
+}
+
 /// A connection that HTTP/1.1 is spoken on.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -61,13 +76,12 @@ impl Link {
         !self.drive(&mut Context::from_waker(Waker::noop())) && self.sender.is_ready()
     }
 
-    /// Sends a request, waits for the head of the answer. An error comes with the request where
-    /// not a byte of it was sent.
+    /// Sends a request, waits for the head of the answer.
     pub(super) async fn send(
         &mut self,
         request: Request<Full<Bytes>>,
         timeout: Duration,
-    ) -> Result<Response<Incoming>, (UpstreamError, Option<Box<Request<Full<Bytes>>>>)> {
+    ) -> Result<Response<Incoming>, Failed> {
         self.patience.start(timeout);
         let mut answer = pin!(self.sender.try_send_request(request));
         let (driver, is_over, patience) = (&mut self.driver, &mut self.is_over, &mut self.patience);
@@ -77,14 +91,15 @@ impl Link {
                 *is_over = driver.as_mut().poll(cx).is_ready();
             }
             if let Poll::Ready(result) = answer.as_mut().poll(cx) {
-                return Poll::Ready(result.map_err(|mut error| {
-                    (UpstreamError::Broken, error.take_message().map(Box::new))
+                return Poll::Ready(result.map_err(|mut error| Failed {
+                    error: UpstreamError::Broken,
+                    unsent: error.take_message().map(Box::new),
                 }));
             }
             if *is_over {
-                return Poll::Ready(Err((UpstreamError::Broken, None)));
+                return Poll::Ready(Err(UpstreamError::Broken.into()));
             }
-            patience.poll(cx).map(|()| Err((UpstreamError::Timeout, None)))
+            patience.poll(cx).map(|()| Err(UpstreamError::Timeout.into()))
         })
         .await
     }

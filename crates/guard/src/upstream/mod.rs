@@ -9,119 +9,27 @@
 
 mod body;
 mod breaker;
+mod config;
 mod connection;
 mod pool;
 mod target;
 mod tls;
 
 pub use body::UpstreamBody;
+pub use config::UpstreamConfig;
 
-use crate::{GuardError, Secrets, request::Api};
+use crate::{GuardError, Secrets, observe::Metrics, request::Api};
 use breaker::Breaker;
 use bytes::Bytes;
+use connection::{Failed, Link};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header, uri::PathAndQuery};
 use http_body_util::Full;
+use hyper::body::Incoming;
 use pool::Pool;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use target::Target;
-
-/// One upstream.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct UpstreamConfig {
-    /// Base URL, with or without `/v1`.
-    pub url: String,
-    /// Share of the requests among upstreams that have the model.
-    #[serde(default = "one")]
-    pub weight: u32,
-    /// Models that it has; empty: all.
-    #[serde(default)]
-    pub models: Vec<String>,
-    /// Environment variable with its key, sent in place of virtual keys.
-    #[serde(default)]
-    pub key_env: Option<String>,
-    /// PEM file of certificate authorities to trust in place of the public ones.
-    #[serde(default)]
-    pub ca_file: Option<std::path::PathBuf>,
-    /// Patience for a connection, milliseconds.
-    #[serde(default = "connect_timeout_ms")]
-    pub connect_timeout_ms: u64,
-    /// Patience for the first byte of an answer, milliseconds.
-    #[serde(default = "first_byte_timeout_ms")]
-    pub first_byte_timeout_ms: u64,
-    /// Patience between two bytes of an answer, milliseconds.
-    #[serde(default = "idle_timeout_ms")]
-    pub idle_timeout_ms: u64,
-    /// How long an unused connection is kept, milliseconds: less than the upstream keeps it
-    /// (uvicorn, under vLLM, closes after 5 seconds).
-    #[serde(default = "keep_alive_ms")]
-    pub keep_alive_ms: u64,
-    /// Unused connections that are kept at most.
-    #[serde(default = "keep_alive_max")]
-    pub keep_alive_max: usize,
-    /// Failures in a row (no connection, silence, broken answers) after which it is left alone.
-    #[serde(default = "breaker_failures")]
-    pub breaker_failures: u32,
-    /// How long it is left alone before one request tries it again, milliseconds.
-    #[serde(default = "breaker_open_ms")]
-    pub breaker_open_ms: u64,
-}
-
-fn one() -> u32 {
-    1
-}
-
-fn connect_timeout_ms() -> u64 {
-    5_000
-}
-
-fn first_byte_timeout_ms() -> u64 {
-    600_000
-}
-
-fn idle_timeout_ms() -> u64 {
-    120_000
-}
-
-fn keep_alive_ms() -> u64 {
-    4_000
-}
-
-fn keep_alive_max() -> usize {
-    256
-}
-
-fn breaker_failures() -> u32 {
-    5
-}
-
-fn breaker_open_ms() -> u64 {
-    10_000
-}
-
-impl UpstreamConfig {
-    /// One at this address with everything else as by default.
-    pub fn new(url: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            weight: one(),
-            models: Vec::new(),
-            key_env: None,
-            ca_file: None,
-            connect_timeout_ms: connect_timeout_ms(),
-            first_byte_timeout_ms: first_byte_timeout_ms(),
-            idle_timeout_ms: idle_timeout_ms(),
-            keep_alive_ms: keep_alive_ms(),
-            keep_alive_max: keep_alive_max(),
-            breaker_failures: breaker_failures(),
-            breaker_open_ms: breaker_open_ms(),
-        }
-    }
-}
 
 /// Why no answer came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -198,6 +106,7 @@ impl std::fmt::Debug for Key {
 pub struct Upstreams {
     all: Vec<Upstream>,
     turn: AtomicU64,
+    metrics: Option<Arc<Metrics>>,
 }
 
 /// An odd number near 2^64/φ: multiples of it, taken modulo 2^64, spread evenly, so that upstreams
@@ -216,7 +125,7 @@ impl Upstreams {
             .enumerate()
             .map(|(i, config)| Upstream::new(i, config, secrets))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { all, turn: AtomicU64::new(0) })
+        Ok(Self { all, turn: AtomicU64::new(0), metrics: None })
     }
 
     /// How many there are.
@@ -297,19 +206,69 @@ impl Upstreams {
         index: usize,
         outgoing: &Outgoing,
     ) -> Result<Response<UpstreamBody>, UpstreamError> {
-        let mut index = index;
+        self.send_owned(index, outgoing.clone()).await
+    }
+
+    /// As [`Self::send`], for a request that isn't needed any more.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn send_owned(
+        &self,
+        mut index: usize,
+        outgoing: Outgoing,
+    ) -> Result<Response<UpstreamBody>, UpstreamError> {
+        let Outgoing { api, method, path, headers, body, model, replace_key, may_retry } = outgoing;
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.headers_mut() = headers;
         let mut tried = 0;
         loop {
             let upstream = self.all.get(index).ok_or(UpstreamError::Unavailable)?;
-            match upstream.send(outgoing).await {
-                Err(UpstreamError::Connect) if outgoing.may_retry => {
-                    tried |= bit(index);
-                    index = self
-                        .choose_but(&outgoing.model, tried)
-                        .map_err(|_| UpstreamError::Connect)?;
+            upstream.address(&mut request, &path, api, replace_key);
+            let failed = match upstream.send(request).await {
+                Ok(response) => {
+                    if upstream.breaker.succeeded() {
+                        self.report(upstream, true);
+                    }
+                    return Ok(response);
                 }
-                other => return other,
+                Err(failed) => failed,
+            };
+            if upstream.breaker.failed(tokio::time::Instant::now()) {
+                self.report(upstream, false);
             }
+            match failed.unsent {
+                Some(unsent) if may_retry => {
+                    tried |= bit(index);
+                    index = self.choose_but(&model, tried).map_err(|_| failed.error)?;
+                    request = *unsent;
+                }
+                _ => return Err(failed.error),
+            }
+        }
+    }
+
+    /// Says in `metrics` from now on which upstreams are left alone.
+    #[must_use]
+    pub(crate) fn reporting_to(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = Some(metrics);
+        self
+    }
+
+    fn report(&self, upstream: &Upstream, is_in_order: bool) {
+        let part = format!("upstream {}", upstream.url);
+        if is_in_order {
+            tracing::info!(upstream = upstream.url, "it answers again");
+        } else {
+            tracing::warn!(upstream = upstream.url, "it failed too often and is left alone");
+        }
+        match (&self.metrics, is_in_order) {
+            (None, _) => {}
+            (Some(metrics), true) => metrics.health.restore(&part),
+            (Some(metrics), false) => metrics
+                .health
+                .degrade(&part, "it failed several times in a row and gets single requests only"),
         }
     }
 
@@ -393,55 +352,55 @@ impl Upstream {
         self.models.is_empty() || model.is_empty() || self.models.iter().any(|m| m == model)
     }
 
-    async fn send(&self, outgoing: &Outgoing) -> Result<Response<UpstreamBody>, UpstreamError> {
-        let result = self.try_send(outgoing).await;
-        match &result {
-            Ok(_) => self.breaker.succeeded(),
-            Err(_) => self.breaker.failed(tokio::time::Instant::now()),
-        }
-        result
-    }
-
-    async fn try_send(&self, outgoing: &Outgoing) -> Result<Response<UpstreamBody>, UpstreamError> {
-        let mut request = self.request(outgoing);
+    /// Sends a request on a connection that is there or on a new one.
+    async fn send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response<UpstreamBody>, Failed> {
         // Pooled connections that turn out closed before a byte was sent are passed over; their
         // number is bounded by the pool's.
         while let Some(mut link) = self.pool.take() {
             match link.send(request, self.first_byte_timeout).await {
                 Ok(head) => return Ok(self.answer(head, link)),
-                Err((_, Some(unsent))) => request = *unsent,
-                Err((error, None)) => return Err(error),
+                Err(Failed { unsent: Some(unsent), .. }) => request = *unsent,
+                Err(failed) => return Err(failed),
             }
         }
-        let mut link = self.pool.connect().await?;
+        let mut link = match self.pool.connect().await {
+            Ok(link) => link,
+            Err(error) => return Err(Failed { error, unsent: Some(Box::new(request)) }),
+        };
         match link.send(request, self.first_byte_timeout).await {
             Ok(head) => Ok(self.answer(head, link)),
-            Err((error, _)) => Err(error),
+            // Closed as soon as it was open: as good as not open.
+            Err(Failed { unsent: unsent @ Some(_), .. }) => {
+                Err(Failed { error: UpstreamError::Connect, unsent })
+            }
+            Err(failed) => Err(failed),
         }
     }
 
-    fn answer(
-        &self,
-        head: Response<hyper::body::Incoming>,
-        link: connection::Link,
-    ) -> Response<UpstreamBody> {
+    fn answer(&self, head: Response<Incoming>, link: Link) -> Response<UpstreamBody> {
         head.map(|incoming| {
             let pool = Arc::clone(&self.pool);
             UpstreamBody::new(incoming, link, pool, self.idle_timeout, self.index)
         })
     }
 
-    fn request(&self, outgoing: &Outgoing) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(outgoing.body.clone()));
-        *request.method_mut() = outgoing.method.clone();
-        *request.uri_mut() = self.target.uri(&outgoing.path);
-        let mut headers = outgoing.headers.clone();
+    /// Makes a request one for this upstream, whatever upstream it was for before.
+    fn address(
+        &self,
+        request: &mut Request<Full<Bytes>>,
+        path: &PathAndQuery,
+        api: Api,
+        replace_key: bool,
+    ) {
+        *request.uri_mut() = self.target.uri(path);
+        let headers = request.headers_mut();
         headers.insert(header::HOST, self.target.host_header());
-        if outgoing.replace_key {
-            self.replace_key(outgoing.api, &mut headers);
+        if replace_key {
+            self.replace_key(api, headers);
         }
-        *request.headers_mut() = headers;
-        request
     }
 
     /// A virtual key never leaves; the upstream's own stands where the client put its key, except

@@ -189,6 +189,8 @@ async fn a_dead_upstream_costs_no_request() {
     }
     let counts = alive.wait_for(|counts| counts.completed == 60).await;
     assert_eq!((counts.begun, counts.completed), (60, 60));
+    let degraded = gateway.guard.metrics.health.degraded();
+    assert_eq!(degraded.iter().filter(|(part, _)| part.starts_with("upstream ")).count(), 2);
     let in_order: Vec<bool> =
         gateway.guard.upstreams.health().into_iter().map(|(_, ok)| ok).collect();
     assert_eq!(in_order, [true, false, false]);
@@ -259,6 +261,7 @@ async fn the_breaker_opens_and_closes() {
         assert_eq!(ask(&gateway, "hello", false).await.0, 200);
     }
     assert_eq!(upstream.counts().begun, 6);
+    assert!(gateway.guard.metrics.health.degraded().is_empty());
     gateway.stop().await;
 }
 
@@ -319,6 +322,36 @@ async fn the_end_doesnt_wait_for_ever() {
     assert_eq!(counts.cancelled, 1);
 }
 
+/// A clock that stops the guard in the midst of a request.
+#[derive(Debug, Default)]
+struct Broken(std::sync::atomic::AtomicBool);
+
+impl stillwatch_guard::Clock for Broken {
+    fn now_ms(&self) -> i64 {
+        assert!(!self.0.swap(false, Ordering::SeqCst), "this clock was told to break");
+        stillwatch_guard::SystemClock.now_ms()
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_one_requests_error() {
+    let upstream = MockUpstream::start(Behaviour::new());
+    let mut settings = config(&[&upstream]);
+    settings.live.enabled = false;
+    let clock = Arc::new(Broken::default());
+    let of_guard: Arc<dyn stillwatch_guard::Clock> = clock.clone();
+    let gateway =
+        Gateway::start_at(settings, &stillwatch_guard::Secrets::default(), of_guard).await;
+    for _ in 0..3 {
+        clock.0.store(true, Ordering::SeqCst);
+        let (status, body) = ask(&gateway, "hello", false).await;
+        // Something in the background may have asked for the time before the request did.
+        assert!(status == 200 || status == 500 && body.contains("internal"), "{status} {body}");
+        assert_eq!(ask(&gateway, "hello", false).await.0, 200);
+    }
+    gateway.stop().await;
+}
+
 /// Many at once, over HTTP/1.1 and 2: each gets the answer to its own question, once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_doubled_or_mixed_up() {
@@ -331,6 +364,7 @@ async fn nothing_is_lost_doubled_or_mixed_up() {
     );
     let gateway = Arc::new(Gateway::before(&[&upstream]).await);
     let answered = Arc::new(AtomicU64::new(0));
+    drop(client());
     let http2 =
         reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().expect("a client");
     let tasks: Vec<_> = (0..2 * CLIENTS)
@@ -362,6 +396,7 @@ async fn nothing_is_lost_doubled_or_mixed_up() {
     assert_eq!(answered.load(Ordering::SeqCst), all);
     let counts = upstream.wait_for(|counts| counts.completed == all).await;
     assert_eq!((counts.begun, counts.completed, counts.cancelled), (all, all, 0));
+    assert_eq!(gateway.guard.metrics.in_flight.get(), 0);
     let mut seen: Vec<String> =
         upstream.requests().iter().map(|request| request.header("x-mine").to_owned()).collect();
     seen.sort_unstable();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use stillwatch_guard::server::{self, Listeners};
 use stillwatch_guard::upstream::UpstreamConfig;
-use stillwatch_guard::{Guard, GuardConfig, Secrets, SystemClock};
+use stillwatch_guard::{Clock, Guard, GuardConfig, Secrets, SystemClock};
 use stillwatch_testkit::upstream::MockUpstream;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -48,7 +48,16 @@ impl Gateway {
     }
 
     /// With these settings and keys, in a folder of its own.
-    pub(crate) async fn start_with(mut config: GuardConfig, secrets: &Secrets) -> Self {
+    pub(crate) async fn start_with(config: GuardConfig, secrets: &Secrets) -> Self {
+        Self::start_at(config, secrets, Arc::new(SystemClock)).await
+    }
+
+    /// The same by this clock.
+    pub(crate) async fn start_at(
+        mut config: GuardConfig,
+        secrets: &Secrets,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let data = tempfile::tempdir().expect("a temporary folder");
         config.data = data.path().to_owned();
         Self { _data: Some(data), ..Self::start_in_place(config, secrets).await }
@@ -56,7 +65,7 @@ impl Gateway {
 
     /// With these settings and keys, in the folder that the settings name, which stays.
     pub(crate) async fn start_in_place(config: GuardConfig, secrets: &Secrets) -> Self {
-        let guard = Guard::start(config, secrets, Arc::new(SystemClock)).await.expect("a guard");
+        let guard = Guard::start(config, secrets, clock).await.expect("a guard");
         let listeners = Listeners::bind(&guard.config.listen).await.expect("free ports");
         let (public, admin) = (listeners.public_addr(), listeners.admin_addr());
         let (stop, stopped) = oneshot::channel::<()>();

@@ -2,6 +2,7 @@
 
 mod admin;
 mod attacks;
+mod attacks_framing;
 mod config;
 mod dashboard;
 mod exposure;
@@ -13,6 +14,7 @@ mod observe;
 mod postgres;
 mod proxy;
 mod proxy_streams;
+mod proxy_tls;
 mod request;
 mod response;
 mod site;
