@@ -13,6 +13,7 @@ mod limits;
 mod observe;
 mod postgres;
 mod proxy;
+mod proxy_limits;
 mod proxy_streams;
 mod proxy_tls;
 mod request;
