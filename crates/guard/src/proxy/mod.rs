@@ -130,9 +130,9 @@ async fn answer(
                 (Bytes::new(), None)
             } else {
                 let (bytes, share) = take_body(guard, &head, body, usize::MAX).await?;
+                unread.is_read();
                 (bytes, Some(share))
             };
-            unread.is_read();
             let view = view(api, model, &bytes)?;
             let outgoing = Outgoing {
                 api,
@@ -156,7 +156,6 @@ async fn answer(
             Ok(policy::public::handle(guard, ip, request).await.map(ProxyBody::whole))
         }
         Route::Ledger => {
-            unread.is_read();
             let asked = Request::from_parts(head, Bytes::new());
             Ok(exposure::public::handle(guard, &asked).await.map(ProxyBody::whole))
         }

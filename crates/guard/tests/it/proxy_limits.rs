@@ -75,7 +75,8 @@ async fn what_was_used_is_booked() {
         body["max_tokens"] = 20_000.into();
         let body = body.to_string();
         let mut socket = TcpStream::connect(gateway.public).await.expect("a connection");
-        let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer sk-a\r\n";
+        let head =
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer sk-a\r\n";
         let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
         socket.write_all(request.as_bytes()).await.expect("sent");
         upstream.wait_for(|counts| counts.begun == 1).await;
