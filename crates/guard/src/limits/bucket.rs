@@ -222,7 +222,6 @@ mod tests {
     enum Step {
         Pass(i64),
         Take(usize, f64),
-        GiveBack(usize, f64),
         Exchange(usize),
         Kill(usize),
     }
@@ -231,7 +230,6 @@ mod tests {
         let step = prop_oneof![
             (0_i64..5_000).prop_map(Step::Pass),
             (0_usize..3, 0.1..30.0).prop_map(|(n, a)| Step::Take(n, a)),
-            (0_usize..3, 0.0..1.0).prop_map(|(n, f)| Step::GiveBack(n, f)),
             (0_usize..3).prop_map(Step::Exchange),
             (0_usize..3).prop_map(Step::Kill),
         ];
@@ -265,7 +263,7 @@ mod tests {
                         spent += amount;
                     },
                     Step::Exchange(_) => exchange(&mut node, &mut store, &rate, true),
-                    Step::GiveBack(..) | Step::Kill(_) => {}
+                    Step::Kill(_) => {}
                 }
                 log.push((now, spent));
                 prop_assert!(node.level() <= rate.capacity + 1e-6);
@@ -309,7 +307,6 @@ mod tests {
                         nodes[n] = Bucket::full(&rate);
                         known[n] = false;
                     }
-                    Step::GiveBack(..) => {}
                 }
                 let held: f64 = nodes.iter().map(|node| node.lease().max(0.0)).sum();
                 let bound = rate.capacity + rate.per_ms * now as f64;

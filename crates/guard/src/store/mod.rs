@@ -28,7 +28,7 @@ pub(crate) use keys::VIRTUAL_ONLY;
 pub use keys::{KeyKind, KeyRow};
 pub use policy::{DecisionWrite, EventRow};
 pub use sketches::SketchRow;
-pub use texts::{DeletedRows, ExposedKind, PromptRow};
+pub use texts::{DeletedRows, ExposedKind};
 
 use crate::observe::Metrics;
 use crate::{Clock as _, GuardError, Secrets, SystemClock};

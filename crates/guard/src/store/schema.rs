@@ -61,10 +61,6 @@ CREATE TABLE exposed (
     PRIMARY KEY (kind, hash));
 CREATE INDEX exposed_time ON exposed (time_ms);
 CREATE INDEX exposed_account ON exposed (account);
-CREATE TABLE prompts (
-    id TEXT PRIMARY KEY, account TEXT NOT NULL, time_ms BIGINT NOT NULL, exchange TEXT NOT NULL);
-CREATE INDEX prompts_account ON prompts (account);
-CREATE INDEX prompts_time ON prompts (time_ms);
 CREATE TABLE ledger_heads (
     node TEXT NOT NULL, log_id TEXT NOT NULL, tree_size BIGINT NOT NULL, time_ms BIGINT NOT NULL,
     head TEXT NOT NULL, PRIMARY KEY (node, log_id, tree_size));

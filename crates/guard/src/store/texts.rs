@@ -1,9 +1,8 @@
-//! What is kept of single requests: which conversations and texts were exposed, and prompts
-//! where the configuration says so; and the deletion of everything kept of one account.
+//! What is kept of single requests: hashes of exposed conversations and released texts. And the
+//! deletion of everything that is kept of one account's behaviour.
 
 use super::Store;
 use serde::Serialize;
-use sqlx::Row;
 
 /// What a hash in the exposure bookkeeping is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,26 +22,11 @@ impl ExposedKind {
     }
 }
 
-/// A kept exchange.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PromptRow {
-    /// Its name.
-    pub id: String,
-    /// Whose.
-    pub account: String,
-    /// When, milliseconds since the epoch.
-    pub time_ms: i64,
-    /// The exchange, JSON.
-    pub exchange: String,
-}
-
 /// How many rows a deletion took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct DeletedRows {
     /// Sketches of behaviour.
     pub sketches: u64,
-    /// Kept prompts and answers.
-    pub prompts: u64,
     /// Decisions whose measurements were removed.
     pub decisions: u64,
     /// Appeals whose texts were removed.
@@ -103,79 +87,6 @@ impl Store {
         .await
     }
 
-    /// Keeps an exchange.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn put_prompts(&self, rows: &[PromptRow]) -> Result<(), sqlx::Error> {
-        self.run(async {
-            let mut tx = self.begin().await?;
-            for row in rows {
-                sqlx::query(
-                    "INSERT INTO prompts (id, account, time_ms, exchange) \
-                     VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING",
-                )
-                .bind(&row.id)
-                .bind(&row.account)
-                .bind(row.time_ms)
-                .bind(&row.exchange)
-                .execute(&mut *tx)
-                .await?;
-            }
-            tx.commit().await
-        })
-        .await
-    }
-
-    /// Kept exchanges of an account, the newest first.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn prompts(
-        &self,
-        account: &str,
-        limit: i64,
-        offset: i64,
-    ) -> Result<Vec<PromptRow>, sqlx::Error> {
-        self.run(async {
-            sqlx::query(
-                "SELECT id, account, time_ms, exchange FROM prompts WHERE account = $1 \
-                 ORDER BY time_ms DESC, id LIMIT $2 OFFSET $3",
-            )
-            .bind(account)
-            .bind(limit)
-            .bind(offset)
-            .fetch_all(self.pool())
-            .await?
-            .iter()
-            .map(|row| {
-                Ok(PromptRow {
-                    id: row.try_get("id")?,
-                    account: row.try_get("account")?,
-                    time_ms: row.try_get("time_ms")?,
-                    exchange: row.try_get("exchange")?,
-                })
-            })
-            .collect()
-        })
-        .await
-    }
-
-    /// Removes kept exchanges from before a time (retention).
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn purge_prompts(&self, before_ms: i64) -> Result<u64, sqlx::Error> {
-        self.run(async {
-            sqlx::query("DELETE FROM prompts WHERE time_ms < $1")
-                .bind(before_ms)
-                .execute(self.pool())
-                .await
-        })
-        .await
-        .map(|done| done.rows_affected())
-    }
-
     /// Removes everything that the store keeps of an account's behaviour and texts. Its name,
     /// keys and limits stay, and so does that a decision was made, without what was measured.
     ///
@@ -188,7 +99,6 @@ impl Store {
             let mut deleted = DeletedRows::default();
             for (sql, n) in [
                 ("DELETE FROM sketches WHERE account = $1", &mut deleted.sketches),
-                ("DELETE FROM prompts WHERE account = $1", &mut deleted.prompts),
                 ("DELETE FROM exposed WHERE account = $1", &mut deleted.exposed),
                 (
                     "UPDATE appeals SET text = '', contact = '' WHERE decision IN \

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use stillwatch_guard::Secrets;
 use stillwatch_guard::store::{
     AccountRow, AppealRow, DecisionFilter, DecisionRow, ExposedKind, HeadRow, IndicatorRow,
-    KeyKind, KeyRow, NodeRow, PromptRow, Scope, SketchRow, Store, StoreConfig,
+    KeyKind, KeyRow, NodeRow, Scope, SketchRow, Store, StoreConfig,
 };
 
 async fn sqlite(dir: &std::path::Path) -> Store {
@@ -165,21 +165,10 @@ async fn exercise(store: &Store) {
     assert!(store.put_exposed(ExposedKind::Released, &[1; 32], "acme", 9).await.expect("new"));
     assert!(!store.put_exposed(ExposedKind::Released, &[1; 32], "b", 9).await.expect("known"));
     assert_eq!(store.exposed(ExposedKind::Released, 0, 9).await.expect("read").len(), 1);
-    let prompt = PromptRow {
-        id: "p".to_owned(),
-        account: "acme".to_owned(),
-        time_ms: 1,
-        exchange: "{}".to_owned(),
-    };
-    store.put_prompts(&[prompt]).await.expect("set");
     let deleted = store.delete_account_data("acme").await.expect("removed");
-    assert_eq!(
-        (deleted.prompts, deleted.decisions, deleted.appeals, deleted.exposed),
-        (1, 1, 1, 1)
-    );
+    assert_eq!((deleted.decisions, deleted.appeals, deleted.exposed), (1, 1, 1));
     assert_eq!(store.decision("d1").await.expect("read").expect("stays").detail, "{}");
     assert_eq!(store.appeal("a1").await.expect("read").expect("stays").text, "");
-    assert!(store.prompts("acme", 10, 0).await.expect("read").is_empty());
     assert!(store.ping().await && !store.is_degraded());
 }
 

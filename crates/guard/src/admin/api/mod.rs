@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod decisions;
 pub(crate) mod exposures;
+pub(crate) mod input;
 pub(crate) mod keys;
 pub(crate) mod limits;
 
