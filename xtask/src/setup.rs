@@ -5,8 +5,12 @@
 use crate::process;
 
 /// Debian packages and the program by which each is recognised.
-const PACKAGES: [(&str, &str); 4] =
-    [("cmake", "cmake"), ("libclang-dev", "llvm-config-libclang"), ("chromium", "chromium"), ("postgresql", "initdb")];
+const PACKAGES: [(&str, &str); 4] = [
+    ("cmake", "cmake"),
+    ("libclang-dev", "llvm-config-libclang"),
+    ("chromium", "chromium"),
+    ("postgresql", "initdb"),
+];
 
 /// Debian packages that only the gateway's benchmark needs.
 const GATEWAY_PACKAGES: [(&str, &str); 3] = [("nginx", "nginx"), ("npm", "npm"), ("wrk", "wrk")];

@@ -128,8 +128,8 @@ async fn exchange(inner: &Inner, is_closing: bool) -> Result<(), sqlx::Error> {
     // In one order on all nodes, so that none waits for the other in a circle.
     keys.sort();
     keys.dedup();
-    let mut result = Ok(());
-    for batch in keys.chunks(BATCH) {
+    let mut batches = keys.chunks(BATCH);
+    for batch in batches.by_ref() {
         let clock_ms = inner.clock.now_ms();
         let now_ms = inner.time.at(clock_ms);
         let is_only_node = !inner.store.is_shared();
@@ -142,25 +142,27 @@ async fn exchange(inner: &Inner, is_closing: bool) -> Result<(), sqlx::Error> {
                 Some(((key.0, Arc::clone(&key.1)), asked))
             })
             .collect();
-        match inner.store.run(transact(&inner.store, &asked, clock_ms)).await {
+        let done = inner.store.run(transact(&inner.store, &asked, clock_ms)).await;
+        match done {
             Ok(grants) => {
                 for (key, rates, given, left) in grants {
                     inner.entries.with_known(&key, |entry| entry.granted(&rates, given, left));
                 }
+                inner.exchanged.notify_waiters();
             }
             Err(error) => {
-                for (key, _) in asked {
-                    if inner.entries.with_known(&key, super::entry::Entry::queue_now) == Some(true)
-                    {
-                        inner.queue.lock().unwrap_or_else(PoisonError::into_inner).push(key);
-                    }
-                }
-                result = Err(error);
+                let again = asked.into_iter().map(|(key, _)| key).filter(|key| {
+                    inner.entries.with_known(key, super::entry::Entry::queue_now) == Some(true)
+                });
+                let mut queue = inner.queue.lock().unwrap_or_else(PoisonError::into_inner);
+                queue.extend(again);
+                // The others weren't asked for: they count as queued still.
+                queue.extend(batches.flatten().map(|key| (key.0, Arc::clone(&key.1))));
+                return Err(error);
             }
         }
-        inner.exchanged.notify_waiters();
     }
-    result
+    Ok(())
 }
 
 async fn transact(

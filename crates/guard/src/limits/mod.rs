@@ -209,11 +209,10 @@ impl Limits {
         who: &Identity,
         model: &str,
         estimate: Cost,
-        now_ms: i64,
     ) -> Result<Permit, LimitExceeded> {
         let inner = &self.inner;
-        match inner.attempt(who, model, estimate, inner.credit(), now_ms) {
-            Err(Refused::Unleased) => inner.share(who, model, estimate, now_ms),
+        match inner.attempt(who, model, estimate, inner.credit()) {
+            Err(Refused::Unleased) => inner.share(who, model, estimate),
             Err(Refused::Limit(limit)) => Err(limit),
             Ok(permit) => Ok(permit),
         }
@@ -230,20 +229,19 @@ impl Limits {
         who: &Identity,
         model: &str,
         estimate: Cost,
-        now_ms: i64,
     ) -> Result<Permit, LimitExceeded> {
         let inner = &self.inner;
         let mut until = None;
         loop {
             let exchanged = inner.exchanged.notified();
-            match inner.attempt(who, model, estimate, inner.credit(), now_ms) {
+            match inner.attempt(who, model, estimate, inner.credit()) {
                 Err(Refused::Unleased) => {}
                 Err(Refused::Limit(limit)) => return Err(limit),
                 Ok(permit) => return Ok(permit),
             }
             let until = *until.get_or_insert_with(|| tokio::time::Instant::now() + LEASE_WAIT);
             if tokio::time::timeout_at(until, exchanged).await.is_err() {
-                return inner.share(who, model, estimate, now_ms);
+                return inner.share(who, model, estimate);
             }
         }
     }
@@ -377,10 +375,9 @@ impl Inner {
         who: &Identity,
         model: &str,
         estimate: Cost,
-        now_ms: i64,
     ) -> Result<Permit, LimitExceeded> {
         let nodes = self.nodes.load(Ordering::Relaxed);
-        match self.attempt(who, model, estimate, Credit::Share(nodes), now_ms) {
+        match self.attempt(who, model, estimate, Credit::Share(nodes)) {
             Ok(permit) => Ok(permit),
             Err(Refused::Limit(limit)) => Err(limit),
             // Shares are never unleased.
@@ -396,9 +393,9 @@ impl Inner {
         model: &str,
         estimate: Cost,
         credit: Credit,
-        now_ms: i64,
     ) -> Result<Permit, Refused> {
-        let now_ms = self.time.at(now_ms);
+        // Not the time at which the request came: a slow body would look like a clock set back.
+        let now_ms = self.time.at(self.clock.now_ms());
         let plans = self.plans.load();
         let clusters = self.clusters.load();
         let memberships = clusters.get(&who.account).map_or(&[][..], Vec::as_slice);

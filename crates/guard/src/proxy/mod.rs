@@ -232,13 +232,10 @@ async fn forward(
         outgoing.model.clone_from(instead);
     }
     let estimate = request.estimate(TOKENS_DEFAULT);
-    let permit =
-        guard.limits.reserve(&who, &outgoing.model, estimate, arrival.start_ms).await.map_err(
-            |limit| {
-                guard.metrics.limited.get(&format!("{} {}", limit.scope, limit.what)).inc();
-                Refusal::from(limit)
-            },
-        )?;
+    let permit = guard.limits.reserve(&who, &outgoing.model, estimate).await.map_err(|limit| {
+        guard.metrics.limited.get(&format!("{} {}", limit.scope, limit.what)).inc();
+        Refusal::from(limit)
+    })?;
     let user_agent = outgoing.headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok());
     let user_agent = user_agent.map(|text| text.chars().take(USER_AGENT_BYTES_MAX).collect());
     headers::of_request(&mut outgoing.headers);

@@ -346,9 +346,12 @@ fn is_away(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
-        // Class 57: shut down, crashed, starting up. Class 08: connection. 13: SQLite, disk full.
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            code.starts_with("57P") || code.starts_with("08") || code == "53300" || code == "13"
+        // PostgreSQL, five characters: 57P shut down, crashed, starting up; 08 connection; 53300
+        // too many. SQLite, shorter: the low byte is 10 for input and output, 13 for a full disk,
+        // 14 for a file that can't be opened.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| match code.len() {
+            5 => code.starts_with("57P") || code.starts_with("08") || code == "53300",
+            _ => code.parse().is_ok_and(|code: u32| matches!(code & 0xff, 10 | 13 | 14)),
         }),
         _ => false,
     }

@@ -2,9 +2,12 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 use stillwatch_guard::keys::{KeyError, Keys, NewAccount};
-use stillwatch_guard::store::{KeyKind, Store, StoreConfig};
-use stillwatch_guard::{Identity, Secrets};
+use stillwatch_guard::observe::resident_bytes;
+use stillwatch_guard::store::{AccountRow, KeyKind, KeyRow, Store, StoreConfig};
+use stillwatch_guard::upstream::UpstreamConfig;
+use stillwatch_guard::{Guard, GuardConfig, Identity, Secrets, SystemClock};
 
 const IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 7));
 
@@ -179,4 +182,59 @@ async fn keys_of_many_accounts_are_found_and_change_together() {
     assert_eq!(ask(&other, made[97].secret.expose(), 2), Err(KeyError::Unknown));
     assert_eq!(&*ask(&other, made[194].secret.expose(), 2).expect("let in").plan, "gold");
     assert!(keys.import_accounts(&new[..2], 0).await.is_err(), "all or none");
+}
+
+/// How many accounts `keys_of_ten_thousand_accounts_fit_in_60_mb` makes instead.
+const ACCOUNTS: &str = "STILLWATCH_TEST_ACCOUNTS";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_of_ten_thousand_accounts_fit_in_60_mb() {
+    #[expect(clippy::disallowed_methods, reason = "a larger number is for measurements only")]
+    let n = std::env::var(ACCOUNTS).ok().and_then(|n| n.parse().ok()).unwrap_or(10_000_usize);
+    let dir = tempfile::tempdir().expect("a folder");
+    let keys = open(dir.path()).await;
+    let probe = account("probe");
+    let probe = keys.import_accounts(std::slice::from_ref(&probe), 0).await.expect("made");
+    let store = keys.store().clone();
+    drop(keys);
+    // Written below the keys' own memory, which would stay with the process.
+    for first in (0..n).step_by(5_000) {
+        let (accounts, rows): (Vec<_>, Vec<_>) = (first..(first + 5_000).min(n))
+            .map(|i| {
+                let name = format!("account-{i}");
+                let row = KeyRow {
+                    id: format!("{i:020}"),
+                    account: name.clone(),
+                    hash: blake3::hash(name.as_bytes()).as_bytes().to_vec(),
+                    ..probe[0].row.clone()
+                };
+                let plan = format!("plan-{}", i % 3);
+                let (note, created_ms) = (String::new(), 0);
+                let (disabled, deleted, changed) = (false, false, 0);
+                (AccountRow { name, plan, note, created_ms, disabled, deleted, changed }, row)
+            })
+            .unzip();
+        store.insert_accounts(&accounts, &rows).await.expect("written");
+    }
+    store.close().await;
+
+    let config = GuardConfig {
+        data: dir.path().to_owned(),
+        upstream: vec![UpstreamConfig::new("http://127.0.0.1:9")],
+        ..GuardConfig::default()
+    };
+    let since = std::time::Instant::now();
+    let clock = Arc::new(SystemClock);
+    let guard = Guard::start(config, &Secrets::default(), clock).await.expect("it starts");
+    let started = since.elapsed();
+    assert_eq!(guard.keys.n_accounts(), n + 1);
+    let since = std::time::Instant::now();
+    for _ in 0..100_000 {
+        assert!(ask(&guard.keys, probe[0].secret.expose(), 0).is_ok());
+    }
+    let each = since.elapsed() / 100_000;
+    let resident = resident_bytes().expect("Linux says it") / 1_000_000;
+    println!("{n} accounts: {resident} MB, started in {started:?}, {each:?} per request");
+    assert!(resident <= if n <= 10_000 { 60 } else { 400 }, "{resident} MB");
+    guard.close().await;
 }

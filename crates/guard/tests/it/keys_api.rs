@@ -12,7 +12,7 @@ struct Api {
 
 impl Api {
     async fn start() -> (Self, MockUpstream) {
-        let upstream = MockUpstream::start(Behaviour::new()).await;
+        let upstream = MockUpstream::start(Behaviour::new());
         let gateway = Gateway::before(&[&upstream]).await;
         let key = gateway.guard.keys.first_admin_key().expect("there was none");
         (Self { gateway, admin_key: key.expose().to_owned() }, upstream)
@@ -170,8 +170,7 @@ async fn keys_api_keeps_the_last_admin_key() {
     let (mut api, _upstream) = Api::start().await;
     let listed = api.get("/admin-keys").await;
     let first = listed["keys"][0]["id"].as_str().expect("an id").to_owned();
-    let (status, error) =
-        api.send(Method::DELETE, &format!("/admin-keys/{first}"), None).await;
+    let (status, error) = api.send(Method::DELETE, &format!("/admin-keys/{first}"), None).await;
     assert_eq!((status, &error["error"]["code"]), (409, &json!("last_admin_key")));
     let (status, second) =
         api.send(Method::POST, "/admin-keys", Some(json!({ "label": "bob" }))).await;

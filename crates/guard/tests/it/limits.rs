@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use stillwatch_guard::limits::{Cost, LimitExceeded, Limits, LimitsConfig, PlanLimits, Price};
 use stillwatch_guard::store::{Store, StoreConfig};
-use stillwatch_guard::{Clock, Identity, ManualClock, Secrets, SystemClock};
+use stillwatch_guard::{Clock, Identity, ManualClock, Secrets};
 
 /// Folder that the child of `limits_survive_a_kill` works in.
 const CHILD_DATA: &str = "STILLWATCH_TEST_LIMITS_CHILD";
@@ -62,8 +62,7 @@ impl Node {
     }
 
     async fn ask(&self, account: &str, cost: Cost) -> Result<(), LimitExceeded> {
-        let now_ms = self.clock.now_ms();
-        let permit = self.limits.reserve(&who(account), "paid-model", cost, now_ms).await?;
+        let permit = self.limits.reserve(&who(account), "paid-model", cost).await?;
         permit.settle(cost);
         Ok(())
     }
@@ -106,7 +105,7 @@ async fn limits_reserve_an_estimate_and_settle_the_cost() {
         [standing[0].remaining, standing[1].remaining, standing[2].remaining]
     };
     let acme = who("acme");
-    let reserve = |cost| node.limits.reserve(&acme, "paid-1", cost, 1_000_000);
+    let reserve = |cost| node.limits.reserve(&acme, "paid-1", cost);
     let permit = reserve(tokens(100, 500)).await.expect("let through");
     assert_eq!(left(), [99.0, 400.0, 8_900.0]);
     let refused = reserve(tokens(300, 200)).await.expect_err("400 are left");
@@ -137,7 +136,7 @@ async fn limits_reserve_an_estimate_and_settle_the_cost() {
     assert_eq!(left()[1], -100.0);
     assert_eq!(reserve(tokens(0, 1)).await.expect_err("owed").what, "tokens");
     node.clock.set(1_066_000);
-    let permit = node.limits.reserve(&who("acme"), "free", tokens(0, 5_000), 1_066_000).await;
+    let permit = node.limits.reserve(&who("acme"), "free", tokens(0, 5_000)).await;
     permit.expect("the bucket is full").settle(tokens(0, 10));
     assert_eq!(left()[1], 990.0);
 }
@@ -226,8 +225,7 @@ async fn limits_child_spends_all_it_may() {
     let limits = Limits::open(&limits, store).await.expect("it opens");
     let mut n = 0;
     loop {
-        let now_ms = SystemClock.now_ms();
-        match limits.reserve(&who("acme"), "paid", tokens(10, 0), now_ms).await {
+        match limits.reserve(&who("acme"), "paid", tokens(10, 0)).await {
             Ok(permit) => {
                 permit.settle(tokens(10, 0));
                 n += 1;
@@ -263,8 +261,7 @@ async fn limits_survive_a_kill() {
     let limits = limits.expect("it opens");
     let mut n = 0;
     for _ in 0..100 {
-        let now_ms = SystemClock.now_ms();
-        let permit = limits.reserve(&who("acme"), "paid", tokens(10, 0), now_ms).await;
+        let permit = limits.reserve(&who("acme"), "paid", tokens(10, 0)).await;
         n += u64::from(permit.map(|permit| permit.settle(tokens(10, 0))).is_ok());
     }
     assert!(n <= 1, "{n} more, though the day's money was spent");
@@ -280,8 +277,7 @@ async fn limits_hold_under_concurrent_requests() {
             let (node, through) = (Arc::clone(&node), Arc::clone(&through));
             tokio::spawn(async move {
                 for n in 0..200 {
-                    let Ok(permit) =
-                        node.limits.reserve(&who("acme"), "free", tokens(1, 1), 0).await
+                    let Ok(permit) = node.limits.reserve(&who("acme"), "free", tokens(1, 1)).await
                     else {
                         continue;
                     };
@@ -313,8 +309,7 @@ async fn hammer(nodes: &[Arc<Limits>], time: Duration) -> Vec<u64> {
             tasks.push(tokio::spawn(async move {
                 let mut n = 0;
                 while Instant::now() < until {
-                    let now_ms = SystemClock.now_ms();
-                    match limits.reserve(&who("acme"), "free", tokens(1, 0), now_ms).await {
+                    match limits.reserve(&who("acme"), "free", tokens(1, 0)).await {
                         Ok(permit) => {
                             permit.settle(tokens(1, 0));
                             n += 1;
@@ -382,7 +377,7 @@ async fn limits_go_on_in_shares_while_postgres_is_away_and_are_paid_afterwards()
     let mut total: u64 = 0;
     for limits in &nodes {
         let acme = who("acme");
-        let permit = limits.reserve(&acme, "free", tokens(1, 0), SystemClock.now_ms()).await;
+        let permit = limits.reserve(&acme, "free", tokens(1, 0)).await;
         permit.expect("let through").settle(tokens(1, 0));
         total += 1;
     }

@@ -66,7 +66,7 @@ async fn through(nodes: [&Gateway; 2], key: &str, time: Duration) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_share_keys_limits_and_decisions_through_a_restart_of_postgres() {
     let mut server = Postgres::start();
-    let upstream = MockUpstream::start(Behaviour::new()).await;
+    let upstream = MockUpstream::start(Behaviour::new());
     let a = start(&server, &upstream).await;
     let b = start(&server, &upstream).await;
     assert!(a.guard.keys.first_admin_key().is_some() && b.guard.keys.first_admin_key().is_none());

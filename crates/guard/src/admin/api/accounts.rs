@@ -72,7 +72,8 @@ fn known_plan(guard: &Guard, plan: &str) -> Result<(), ApiError> {
         return Ok(());
     }
     let plans: Vec<String> = guard.limits.plans().into_keys().collect();
-    let message = format!("there is no plan of that name; there are: default, {}", plans.join(", "));
+    let message =
+        format!("there is no plan of that name; there are: default, {}", plans.join(", "));
     Err(ApiError::field("plan", message))
 }
 
