@@ -25,10 +25,15 @@ pub(super) fn add(builder: &mut Builder<'_>, class: Class, accounts: usize) {
         Class::EvaluationEngineer | Class::SupportBot | Class::LicensedSynthetic => 3,
         Class::PromptAbTest => 2,
     };
-    let instances = accounts.div_ceil(size).max(usize::from(accounts > 0));
-    for instance in 0..instances {
-        let size = size.min(accounts - instance * size);
-        let label = Label::Negative(class, u32::try_from(instance).unwrap_or(u32::MAX));
+    let mut left = accounts;
+    for instance in 0.. {
+        if left == 0 {
+            break;
+        }
+        // Firms differ in how many keys they use: a group's size tells nothing.
+        let size = (size * [1, 1, 2, 4][builder.rng.random_range(0..4)]).min(left);
+        left -= size;
+        let label = Label::Negative(class, instance);
         match class {
             Class::OfficeSharedPrompt => office(builder, label, size),
             Class::ClassHomework => homework(builder, label, size),

@@ -53,7 +53,8 @@ fn machine(rng: &mut ChaCha8Rng, params: Params, script: Box<dyn Script>) -> Spe
     }
 }
 
-/// One template over the documents of many tenants, a key per tenant and one for all the rest.
+/// One template over the documents of many tenants, a key per tenant and one for all the rest; or
+/// one queue of everybody's questions, dealt out to the keys in turn to spread the load.
 fn rag(builder: &mut Builder<'_>, label: Label, size: usize) {
     let mut rng = builder.fork();
     let subject = builder.language.any_subject(&mut rng);
@@ -64,8 +65,11 @@ fn rag(builder: &mut Builder<'_>, label: Label, size: usize) {
     let agent = place::library(&mut rng);
     let plan = if rng.random_bool(0.4) { "enterprise" } else { "api" };
     let params = Params { temperature: Some(0.2), max_tokens: Some(500), ..Params::default() };
+    let balanced = hosted && rng.random_bool(0.6);
+    let zone_h = rng.random_range(-6..9);
+    let mut members = Vec::new();
     for tenant in 0..size {
-        let domains: Vec<usize> = if tenant == 0 {
+        let domains: Vec<usize> = if tenant == 0 || balanced {
             (0..builder.language.n_domains()).collect()
         } else {
             (0..rng.random_range(1..4))
@@ -75,7 +79,9 @@ fn rag(builder: &mut Builder<'_>, label: Label, size: usize) {
         let script = template(system.clone(), user.clone(), "ask", domains);
         let n = if tenant == 0 { 400 } else { count(&mut rng, 50.0, 1.0, 4..=500) };
         let zone_h = rng.random_range(-6..9);
-        let times = if rng.random_bool(0.6) {
+        let times = if balanced {
+            Vec::new()
+        } else if rng.random_bool(0.6) {
             builder.span.office(&mut rng, n, zone_h)
         } else {
             builder.span.service(&mut rng, n, zone_h)
@@ -86,7 +92,20 @@ fn rag(builder: &mut Builder<'_>, label: Label, size: usize) {
         if hosted {
             spec.network = Network::Pool(servers.clone());
         }
-        builder.add(label, spec, &times);
+        members.push(builder.add(label, spec, &times));
+    }
+    if balanced {
+        let times = builder.span.service(&mut rng, 60 * size, zone_h);
+        for (turn, time) in (0..).zip(times) {
+            let member = members.get(turn as usize % size.max(1)).copied().unwrap_or_default();
+            if rng.random_bool(0.02) {
+                builder.fails_at(member, time, turn);
+                let next = members.get((turn as usize + 1) % size.max(1)).copied();
+                builder.at(next.unwrap_or_default(), time + SECOND, turn);
+            } else {
+                builder.at(member, time, turn);
+            }
+        }
     }
 }
 
