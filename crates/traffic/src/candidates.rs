@@ -148,10 +148,13 @@ fn communities(
     }
 }
 
-/// Accounts with the same commonest client and parameters, where few enough have them.
+/// Accounts with the same commonest client and parameters, or the same parameters, where few
+/// enough have them.
 fn by_client(context: &Context<'_>, known: &[u32], groups: &mut Vec<Vec<u32>>) {
     let limit = (CLIENT_SHARE_MAX * known.len() as f64).max(MEMBERS_MIN as f64);
-    for group in split_by_client(context, known) {
+    let by_client = split_by(context, known, shared::client);
+    let by_profile = split_by(context, known, shared::profile);
+    for group in by_client.into_iter().chain(by_profile) {
         if group.len() >= MEMBERS_MIN && group.len() as f64 <= limit {
             groups.push(group);
         }
@@ -175,9 +178,17 @@ fn by_pace(context: &Context<'_>, known: &[u32], groups: &mut Vec<Vec<u32>>) {
 
 /// The accounts, parted by their commonest client and parameters.
 pub(crate) fn split_by_client(context: &Context<'_>, accounts: &[u32]) -> Vec<Vec<u32>> {
+    split_by(context, accounts, shared::client)
+}
+
+fn split_by(
+    context: &Context<'_>,
+    accounts: &[u32],
+    of: impl Fn(&AccountSketch) -> Option<u32>,
+) -> Vec<Vec<u32>> {
     let mut keyed: Vec<(u32, u32)> = accounts
         .iter()
-        .filter_map(|i| Some((shared::client(context.sketches.get(*i as usize)?)?, *i)))
+        .filter_map(|i| Some((of(context.sketches.get(*i as usize)?)?, *i)))
         .collect();
     keyed.sort_unstable();
     keyed.chunk_by(|a, b| a.0 == b.0).map(|g| g.iter().map(|(_, i)| *i).collect()).collect()

@@ -52,6 +52,8 @@ mod limits {
     pub(super) const CADENCE_MIN: f64 = 0.8;
     /// Prompts in common, share.
     pub(super) const REPEATED_MAX: f64 = 0.4;
+    /// Prompts in common with anybody, share: people who were given one list have all of them.
+    pub(super) const REPEATED_ANYWHERE_MAX: f64 = 0.75;
     /// Requests that repeat one of the same account, share.
     pub(super) const REPEATED_WITHIN_MAX: f64 = 0.1;
     /// Intraclass correlation of lengths.
@@ -275,8 +277,11 @@ fn in_one_place(m: &Measures) -> bool {
 fn families(m: &Measures) -> Vec<Family> {
     let infrastructure = m.network_linked >= limits::NETWORK_LINKED_MIN
         || m.client_share >= limits::CLIENT_SHARE_MIN
-            && m.client_share_outside <= limits::CLIENT_OUTSIDE_MAX;
+            && m.client_share_outside <= limits::CLIENT_OUTSIDE_MAX
+        || m.profile_share >= limits::CLIENT_SHARE_MIN
+            && m.profile_share_outside <= limits::CLIENT_OUTSIDE_MAX;
     let sharding = m.repeated_across <= limits::REPEATED_MAX
+        && m.repeated_anywhere <= limits::REPEATED_ANYWHERE_MAX
         && m.repeated_within <= limits::REPEATED_WITHIN_MAX
         && m.icc_words <= limits::ICC_MAX
         && m.icc_answers <= limits::ICC_MAX

@@ -4,9 +4,19 @@ use crate::analyse::analyse;
 use crate::codec::SketchError;
 use crate::features::Extractor;
 use crate::hash::HashKey;
+use crate::population::Population;
 use crate::sketch::AccountSketch;
 use crate::{Analysis, Observation};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Pieces of text remembered of accounts that left memory.
+const GONE_MAX: usize = 1 << 14;
+/// Bytes that one takes in memory.
+const GONE_ENTRY_BYTES: usize = 64;
+/// Days for which they are remembered: as long as activity is.
+const GONE_DAYS: i64 = 21;
+const DAY_MS: i64 = 86_400_000;
 
 /// Bounds and keys of live detection.
 #[derive(Debug, Clone)]
@@ -31,9 +41,11 @@ pub struct Evicted {
 pub struct Live {
     extractor: Extractor,
     accounts_max: usize,
-    accounts: BTreeMap<Box<str>, Held>,
+    accounts: BTreeMap<Arc<str>, Held>,
     /// By when they were last touched: the first leaves next.
-    by_age: BTreeMap<u64, Box<str>>,
+    by_age: BTreeMap<u64, Arc<str>>,
+    /// What accounts that left memory had; bounded.
+    gone: Population,
     clock: u64,
     n_exchanges: u64,
 }
@@ -52,6 +64,7 @@ impl Live {
             accounts_max: params.accounts_max.max(1),
             accounts: BTreeMap::new(),
             by_age: BTreeMap::new(),
+            gone: Population::default(),
             clock: 0,
             n_exchanges: 0,
         }
@@ -100,17 +113,29 @@ impl Live {
 
     /// Bytes in memory, without those of an analysis under way.
     pub fn memory_bytes(&self) -> usize {
-        // A node of the two maps holds names, ages and links besides the sketch.
-        self.accounts
+        // Nodes of a B-tree are three quarters full; the name stands once, behind two counters.
+        let node = 4 * (size_of::<Arc<str>>() + size_of::<u64>()) / 3;
+        let accounts: usize = self
+            .accounts
             .iter()
-            .map(|(name, held)| 2 * name.len() + 64 + held.sketch.memory_bytes())
-            .sum()
+            .map(|(name, held)| {
+                name.len() + 16 + 2 * node + held.sketch.memory_bytes() + size_of::<Held>() / 3
+            })
+            .sum();
+        accounts + self.gone.len() * GONE_ENTRY_BYTES
     }
 
     /// What is known now.
     pub fn analyse(&mut self, now_ms: i64) -> Analysis {
         let mut analysis = analyse(self.accounts(), now_ms);
         analysis.n_exchanges = self.n_exchanges;
+        let gone_since = u32::try_from(now_ms / DAY_MS - GONE_DAYS).unwrap_or(0);
+        self.gone.age(gone_since);
+        for campaign in &mut analysis.campaigns {
+            // The commonest piece of the group's text, among accounts that left memory.
+            let gone = campaign.indicators.first().map_or(0.0, |item| self.gone.accounts(*item));
+            campaign.measures.push(("accounts_gone".to_owned(), gone));
+        }
         analysis
     }
 
@@ -127,13 +152,18 @@ impl Live {
         }
         let mut sketch = AccountSketch::default();
         change(&mut sketch);
-        self.accounts.insert(account.into(), Held { touched: clock, sketch });
-        self.by_age.insert(clock, account.into());
+        let name: Arc<str> = account.into();
+        self.accounts.insert(Arc::clone(&name), Held { touched: clock, sketch });
+        self.by_age.insert(clock, name);
         if self.accounts.len() <= self.accounts_max {
             return None;
         }
         let (_, name) = self.by_age.pop_first()?;
         let held = self.accounts.remove(&name)?;
-        Some(Evicted { account: name.into(), bytes: held.sketch.to_bytes() })
+        self.gone.add(self.extractor.account(&name), &held.sketch);
+        if self.gone.len() > 2 * GONE_MAX {
+            self.gone.trim(GONE_MAX);
+        }
+        Some(Evicted { account: (*name).to_owned(), bytes: held.sketch.to_bytes() })
     }
 }

@@ -57,8 +57,10 @@ pub(crate) struct Measures {
     pub(crate) using_answers: f64,
     /// Share of records that ask for the reasoning.
     pub(crate) reasoning: f64,
-    /// Share of prompts that another account has too, retries apart.
+    /// Share of prompts that another member has too, retries apart.
     pub(crate) repeated_across: f64,
+    /// Share of prompts that any other account has too, retries apart.
+    pub(crate) repeated_anywhere: f64,
     /// Share of requests that repeat a prompt of the same account.
     pub(crate) repeated_within: f64,
     /// Prompts that a second member retried.
@@ -91,6 +93,9 @@ pub(crate) struct Measures {
     pub(crate) client_share: f64,
     /// The same among accounts outside.
     pub(crate) client_share_outside: f64,
+    /// Members with the commonest parameters, and accounts outside with them.
+    pub(crate) profile_share: f64,
+    pub(crate) profile_share_outside: f64,
     /// Tokens of answers against the population's median.
     pub(crate) answers_ratio: f64,
     /// Variance of members active per hour, against independent members: 1 independent.
@@ -115,6 +120,7 @@ impl Measures {
             ("using_answers", self.using_answers),
             ("reasoning", self.reasoning),
             ("repeated_across", self.repeated_across),
+            ("repeated_anywhere", self.repeated_anywhere),
             ("repeated_within", self.repeated_within),
             ("quick_repeats", self.n_quick_repeats as f64),
             ("icc_words", self.icc_words),
@@ -131,6 +137,8 @@ impl Measures {
             ("linking_networks", self.n_linking_networks as f64),
             ("client_share", self.client_share),
             ("client_share_outside", self.client_share_outside),
+            ("profile_share", self.profile_share),
+            ("profile_share_outside", self.profile_share_outside),
             ("answers_ratio", self.answers_ratio),
             ("synchrony", self.synchrony),
             ("cadence", self.cadence),
@@ -243,7 +251,7 @@ pub(crate) fn measure(
     m
 }
 
-/// Prompts that other accounts have too, members or not. Samples are kept by smallest hash, so
+/// Prompts that other members have too, and those that anybody has. Samples are kept by smallest hash, so
 /// below the smallest of the members' thresholds every member shows all prompts that it has;
 /// members with so much traffic that they lower that threshold a lot are left out.
 ///
@@ -260,17 +268,20 @@ fn repeats(context: &Context<'_>, members: &[u32], body: &[(u32, &Record)], m: &
         .map(|(a, r)| (r.prompt, r.time_s, *a, r.has(Record::FAILED)))
         .collect();
     prompts.sort_unstable();
-    let mut repeated = 0usize;
+    let (mut repeated, mut anywhere) = (0usize, 0usize);
     for group in prompts.chunk_by(|x, y| x.0 == y.0) {
         let n_accounts = group.first().map_or(0, |(prompt, ..)| context.prompts.accounts(*prompt));
         match group {
             [first, second] if n_accounts == 2 && is_retry(first.1, second.1, first.3) => {
                 m.n_quick_repeats += 1;
             }
-            _ if n_accounts >= 2 => repeated += group.len(),
-            _ => {}
+            [_] if n_accounts >= 2 => anywhere += 1,
+            [_] | [] => {}
+            _ => repeated += group.len(),
         }
     }
+    anywhere += repeated;
+    m.repeated_anywhere = anywhere as f64 / prompts.len().max(1) as f64;
     m.repeated_across = repeated as f64 / prompts.len().max(1) as f64;
 }
 
@@ -493,15 +504,23 @@ fn infrastructure(context: &Context<'_>, members: &[u32], m: &mut Measures) {
         }
     }
     m.network_linked = linked.iter().filter(|l| **l).count() as f64 / members.len().max(1) as f64;
-    let mut clients: Vec<u32> =
-        sketches(context, members).filter_map(crate::shared::client).collect();
-    clients.sort_unstable();
-    let top = clients.chunk_by(|a, b| a == b).max_by_key(|g| g.len());
+    (m.client_share, m.client_share_outside) = shares(context, members, crate::shared::client);
+    (m.profile_share, m.profile_share_outside) = shares(context, members, crate::shared::profile);
+}
+
+/// The share of members that agree on the commonest value, and that of the others that have it.
+fn shares(
+    context: &Context<'_>,
+    members: &[u32],
+    of: impl Fn(&AccountSketch) -> Option<u32>,
+) -> (f64, f64) {
+    let mut values: Vec<u32> = sketches(context, members).filter_map(of).collect();
+    values.sort_unstable();
+    let top = values.chunk_by(|a, b| a == b).max_by_key(|g| g.len());
     let (hash, n) = top.and_then(|g| g.first().map(|h| (*h, g.len()))).unwrap_or((0, 0));
-    m.client_share = n as f64 / members.len().max(1) as f64;
     let outside = (context.sketches.len() - members.len()).max(1) as f64;
     let n_outside = f64::from(context.clients.accounts(hash)) - n as f64;
-    m.client_share_outside = n_outside.max(0.0) / outside;
+    (n as f64 / members.len().max(1) as f64, n_outside.max(0.0) / outside)
 }
 
 /// Members active per hour: variance against that of members who are active independently of

@@ -5,13 +5,13 @@
 //! slices of the hash space, so that memory stays near [`POSTINGS_MAX`] entries whatever the
 //! number of accounts.
 
-use crate::sample::Entry;
+use crate::sample::{Counted, Entry};
 use crate::sketch::{AccountSketch, Record};
 
-/// Postings (hash and account) held at a time: 8 bytes each.
-const POSTINGS_MAX: usize = 1 << 20;
+/// Postings (one hash per account) held at a time: 4 bytes each.
+const POSTINGS_MAX: usize = 1 << 19;
 /// Bytes of the counting table at most.
-const COUNTERS_MAX: usize = 1 << 23;
+const COUNTERS_MAX: usize = 1 << 22;
 
 /// Hashes that at least two accounts have, with how many do.
 #[derive(Debug, Default)]
@@ -29,32 +29,40 @@ impl Shared {
         let mut buffer = Vec::new();
         let mut total = 0;
         for sketch in sketches {
-            distinct(sketch, &mut list, &mut buffer);
+            buffer.clear();
+            list(sketch, &mut buffer);
             total += buffer.len();
         }
         let n_counters = (2 * total).next_power_of_two().clamp(1 << 10, COUNTERS_MAX);
         let mut counters = vec![0u8; n_counters];
-        let slot = |hash: u32| hash.wrapping_mul(0x9e37_79b1) as usize >> 8 & (n_counters - 1);
+        let slot = |hash: u32| (hash.wrapping_mul(0x9e37_79b1) >> 8) as usize & (n_counters - 1);
+        let mut n_postings = 0usize;
         for sketch in sketches {
-            distinct(sketch, &mut list, &mut buffer);
+            buffer.clear();
+            list(sketch, &mut buffer);
             for hash in &buffer {
                 if let Some(counter) = counters.get_mut(slot(*hash)) {
+                    n_postings += usize::from(*counter > 0);
                     *counter = counter.saturating_add(1);
                 }
             }
         }
-        let n_slices = u64::try_from(total.div_ceil(POSTINGS_MAX)).unwrap_or(1).max(1);
+        let n_slices = u64::try_from((2 * n_postings).div_ceil(POSTINGS_MAX)).unwrap_or(1).max(1);
         let mut entries = Vec::new();
         let mut postings = Vec::new();
         for slice in 0..n_slices {
             let (from, to) = ((slice << 32) / n_slices, ((slice + 1) << 32) / n_slices);
             postings.clear();
             for sketch in sketches {
-                distinct(sketch, &mut list, &mut buffer);
-                postings.extend(buffer.iter().copied().filter(|hash| {
+                buffer.clear();
+                list(sketch, &mut buffer);
+                buffer.retain(|hash| {
                     (from..to).contains(&u64::from(*hash))
                         && counters.get(slot(*hash)).is_some_and(|n| *n >= 2)
-                }));
+                });
+                buffer.sort_unstable();
+                buffer.dedup();
+                postings.extend_from_slice(&buffer);
             }
             postings.sort_unstable();
             for group in postings.chunk_by(|a, b| a == b) {
@@ -83,17 +91,6 @@ impl Shared {
     }
 }
 
-fn distinct(
-    sketch: &AccountSketch,
-    list: &mut impl FnMut(&AccountSketch, &mut Vec<u32>),
-    buffer: &mut Vec<u32>,
-) {
-    buffer.clear();
-    list(sketch, buffer);
-    buffer.sort_unstable();
-    buffer.dedup();
-}
-
 /// All text items of an account.
 pub(crate) fn text_items(sketch: &AccountSketch, out: &mut Vec<u32>) {
     for record in sketch.records.entries() {
@@ -111,20 +108,27 @@ pub(crate) fn networks(sketch: &AccountSketch, out: &mut Vec<u32>) {
     out.extend(sketch.networks.entries().iter().map(Entry::key));
 }
 
-/// What the account's client looks like: its commonest client name together with its commonest
-/// profile; and the client name alone.
+/// What the account's client looks like: its commonest client name with its commonest profile of
+/// parameters, and that profile alone.
 pub(crate) fn clients(sketch: &AccountSketch, out: &mut Vec<u32>) {
     out.extend(client(sketch));
+    out.extend(profile(sketch));
 }
 
 /// The commonest client name with the commonest profile, as one hash; none where both are unknown.
 pub(crate) fn client(sketch: &AccountSketch) -> Option<u32> {
-    let commonest = |entries: &[crate::sample::Counted]| {
-        entries.iter().max_by_key(|e| (e.n, e.hash)).map_or(0, |e| e.hash)
-    };
-    let (agent, profile) =
-        (commonest(sketch.agents.entries()), commonest(sketch.profiles.entries()));
+    let agent = commonest(sketch.agents.entries()).unwrap_or(0);
+    let profile = commonest(sketch.profiles.entries()).unwrap_or(0);
     (agent != 0 || profile != 0).then(|| (agent ^ profile.rotate_left(13)).max(1))
+}
+
+/// The commonest profile of parameters; none where it is unknown.
+pub(crate) fn profile(sketch: &AccountSketch) -> Option<u32> {
+    commonest(sketch.profiles.entries())
+}
+
+fn commonest(entries: &[Counted]) -> Option<u32> {
+    entries.iter().max_by_key(|e| (e.n, e.hash)).map(|e| e.hash)
 }
 
 impl Record {
@@ -137,7 +141,6 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::Counted;
 
     fn account(networks: &[u32]) -> AccountSketch {
         let mut sketch = AccountSketch::default();

@@ -5,14 +5,14 @@
 //! sketches, whatever the order, but for two things that look at neighbours in time: the gaps
 //! between requests and the use of earlier answers miss what lies across the seam.
 //!
-//! The heart is a uniform sample of up to 48 different prompts with what came with each
+//! The heart is a uniform sample of up to 40 different prompts with what came with each
 //! ([`Record`]): for most accounts that is their whole traffic.
 
 use crate::features::{ANSWER_GRAMS, Features, ITEMS, TOPICS};
 use crate::sample::{Counted, Entry, Sample};
 
 /// Different prompts kept.
-pub(crate) const RECORDS: usize = 48;
+pub(crate) const RECORDS: usize = 40;
 /// Networks, client names and profiles kept.
 pub(crate) const NETWORKS: usize = 16;
 const AGENTS: usize = 4;
