@@ -1,5 +1,5 @@
 //! Measures detection on replays:
-//! `detection --seeds 1..5 [--requests-per-account 25,100] [--style a|b|both|none] [--ordinary N]
+//! `detection --seeds 1..5 [--requests-per-account 25,100] [--style a|b|c|all|none] [--ordinary N]
 //! [--per-class N] [--per-campaign N] [--days N] [--asked N] [--rules] [--misses]`.
 //!
 //! Prints Markdown: per kind of campaign the accounts found, per class of innocents the accounts
@@ -55,9 +55,10 @@ fn flags() -> Result<Flags, String> {
                 flags.styles = match value()?.as_str() {
                     "a" => vec![Style::A],
                     "b" => vec![Style::B],
-                    "both" => vec![Style::A, Style::B],
+                    "c" => vec![Style::C],
+                    "all" => Style::ALL.to_vec(),
                     "none" => Vec::new(),
-                    other => return Err(format!("{other}: expected a, b, both or none")),
+                    other => return Err(format!("{other}: expected a, b, c, all or none")),
                 };
             }
             "--ordinary" => flags.params.ordinary = number(&value()?)?,

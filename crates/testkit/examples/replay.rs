@@ -41,7 +41,7 @@ fn run() -> Result<usize, String> {
         ordinary,
         per_class: ordinary / 50,
         per_campaign: ordinary / 100,
-        campaigns: [Style::A, Style::B]
+        campaigns: Style::ALL
             .iter()
             .flat_map(|style| Kind::ALL.map(|kind| (kind, *style)))
             .collect(),

@@ -112,7 +112,7 @@ fn write_tables(out: &mut String, columns: &[(String, &Tally)]) -> fmt::Result {
     let classes: BTreeSet<Class> =
         columns.iter().flat_map(|(_, t)| t.classes.keys().copied()).collect();
     head(out, "harvesting accounts found", columns)?;
-    for style in [Style::A, Style::B] {
+    for style in Style::ALL {
         for (_, kind) in kinds.iter().filter(|(s, _)| *s == style) {
             row(out, &format!("{style}: {}", kind.name()), columns, |t| {
                 t.campaigns.get(&(*kind, style)).copied().unwrap_or_default()

@@ -1,10 +1,12 @@
-//! Campaigns: groups of accounts that harvest together, in two styles.
+//! Campaigns: groups of accounts that harvest together, in three styles.
 //!
 //! Style A is what reports describe: scripts on one queue of questions. Style B does the same
 //! from browsers at homes, in waking hours, on favourite subjects, with wording of each account.
+//! Style C is a crowd of paid people at work, who paste prompts and carry on for a turn or two.
 
 use super::account::{Draft, Params, Say, Script};
 use super::build::{Builder, Spec};
+use super::crowd::Worker;
 use super::grammar::{Fill, Language, Subject, zipf};
 use super::label::{Kind, Label, Style};
 use super::person::{By, Hand, Mixed, Person, item};
@@ -27,7 +29,7 @@ pub(super) struct Size {
 const VARIANTS: usize = 500;
 
 /// What all accounts of a campaign share.
-struct Plan {
+pub(super) struct Plan {
     kind: Kind,
     style: Style,
     seed: u64,
@@ -43,8 +45,12 @@ impl Plan {
             (Kind::ChainOfThought, Style::B) => "b_cot",
             (Kind::Code, Style::A) => "campaign_code",
             (Kind::Code, Style::B) => "b_code",
+            (Kind::FixedPrompt, Style::C) => "c_fixed",
+            (Kind::ChainOfThought, Style::C) => "c_cot",
+            (Kind::Code, Style::C) => "c_code",
             (_, Style::A) => "campaign_frames",
             (_, Style::B) => "b_frames",
+            (_, Style::C) => "c_frames",
         };
         let n = if kind == Kind::FixedPrompt { 1 } else { VARIANTS };
         let templates = (0..n)
@@ -58,7 +64,12 @@ impl Plan {
     }
 
     /// The question that a number of the queue stands for; the same whoever asks it.
-    fn question(&self, language: &Language, number: u64, domains: &[usize]) -> (String, Subject) {
+    pub(super) fn question(
+        &self,
+        language: &Language,
+        number: u64,
+        domains: &[usize],
+    ) -> (String, Subject) {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ number.wrapping_mul(0x9e37_79b9));
         let subject = match domains.choose(&mut rng) {
             Some(domain) => language.subject_in(&mut rng, *domain),
@@ -81,15 +92,18 @@ impl Plan {
     }
 
     /// The request around a question.
-    fn wrap(&self, say: &mut Say<'_>, question: &str, subject: Subject) -> String {
+    pub(super) fn wrap(&self, say: &mut Say<'_>, question: &str, subject: Subject) -> String {
         let fill = Fill { subject, item: question, quote: "" };
         let pattern = match (self.kind, self.style) {
-            (Kind::QuestionBank, _) | (Kind::Benchmark, Style::B) => return question.to_owned(),
+            (Kind::QuestionBank, _) | (Kind::Benchmark, Style::B | Style::C) => {
+                return question.to_owned();
+            }
             (Kind::Benchmark, Style::A) => {
                 return format!("{question} Explain your answer step by step.");
             }
             (Kind::Paraphrased, Style::A) => say.language.pattern(say.rng, "campaign_paraphrase"),
             (Kind::Paraphrased, Style::B) => say.language.pattern(say.rng, "b_paraphrase"),
+            (Kind::Paraphrased, Style::C) => say.language.pattern(say.rng, "c_paraphrase"),
             _ => {
                 let template = self.templates.choose(say.rng).map_or("{i}", String::as_str);
                 return say.language.expand(say.rng, template, fill);
@@ -145,6 +159,16 @@ pub(super) fn add(builder: &mut Builder<'_>, label: Label, size: Size, vpn: &[St
                     spec.network = place::home(&mut rng);
                 }
             }
+            if style == Style::C {
+                spec.plan = if rng.random_bool(0.6) { "free" } else { "plus" };
+                spec.agent = place::browser(&mut rng);
+                spec.params = Params::chat();
+                spec.network = match kind {
+                    Kind::Hydra => Network::Pool(proxies.clone()),
+                    _ if rng.random_bool(0.3) => Network::Pool(vpn.to_vec()),
+                    _ => place::home(&mut rng),
+                };
+            }
             builder.account(label, spec)
         })
         .collect();
@@ -160,6 +184,7 @@ fn script(language: &Language, rng: &mut ChaCha8Rng, plan: &Arc<Plan>) -> Box<dy
             let text = of_account.wrap(say, &question, subject);
             Draft::new(text, subject, 8)
         })),
+        Style::C => Box::new(Worker::new(of_account)),
         Style::B => {
             let hand = Hand::new(rng);
             let domains: Vec<usize> = (0..8)
@@ -201,7 +226,7 @@ fn schedule(
     match kind {
         Kind::RoundRobin => {
             let mut times = builder.span.flat(rng, total);
-            if style == Style::B {
+            if style != Style::A {
                 times = builder.span.service(rng, total, 1);
             }
             let mut turn = 0;
@@ -258,6 +283,7 @@ fn own_times(
             let bursts = rng.random_range(1..4);
             span.bursts(rng, requests, bursts)
         }
+        (_, Style::C) => span.office(rng, requests, 5),
         (_, Style::B) | (Kind::Cover50 | Kind::Cover80, Style::A) => {
             span.person(rng, requests, zone_h)
         }

@@ -13,17 +13,18 @@ const BOOKS: [&str; 2] = [
     include_str!("../../../../data/demo/addresses.txt"),
 ];
 
-const BANKS: [&str; 6] = [
+const BANKS: [&str; 7] = [
     include_str!("words/ordinary.txt"),
     include_str!("words/bank.txt"),
     include_str!("words/campaigns.txt"),
     include_str!("words/classes.txt"),
     include_str!("words/answers.txt"),
     include_str!("words/style_b.txt"),
+    include_str!("words/style_c.txt"),
 ];
 
 /// The bank of [`BANKS`] whose sections get this prefix, so that names don't collide.
-const PREFIXES: [&str; 6] = ["", "bank_", "campaign_", "", "", "b_"];
+const PREFIXES: [&str; 7] = ["", "bank_", "campaign_", "", "", "b_", "c_"];
 
 /// Depth of nesting that patterns may have; ours have two.
 const DEPTH_MAX: u8 = 4;

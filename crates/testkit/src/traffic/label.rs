@@ -152,13 +152,15 @@ impl Kind {
     }
 }
 
-/// Two ways to run the same kinds of campaign.
+/// Three ways to run the same kinds of campaign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Style {
     /// Scripts: an SDK, cloud machines, one parameter profile, even topics, no follow-ups.
     A,
     /// Disguised: browsers at homes, a day's rhythm, favourite topics, own wording per account.
     B,
+    /// A crowd: people paid to paste prompts in office hours and to carry on for a turn or two.
+    C,
 }
 
 impl fmt::Display for Style {
@@ -166,8 +168,14 @@ impl fmt::Display for Style {
         f.write_str(match self {
             Self::A => "a",
             Self::B => "b",
+            Self::C => "c",
         })
     }
+}
+
+impl Style {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::A, Self::B, Self::C];
 }
 
 /// What an account really is.

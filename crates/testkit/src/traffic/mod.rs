@@ -11,6 +11,7 @@
 mod account;
 mod build;
 mod campaigns;
+mod crowd;
 mod grammar;
 mod label;
 mod negatives;

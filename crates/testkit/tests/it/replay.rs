@@ -64,7 +64,9 @@ fn time_goes_forward_and_every_account_has_a_label() {
 #[test]
 fn patterns_leave_no_marks_in_texts() {
     let mut params = small(2);
-    params.campaigns.extend(Kind::ALL.iter().map(|kind| (*kind, Style::B)));
+    for style in [Style::B, Style::C] {
+        params.campaigns.extend(Kind::ALL.iter().map(|kind| (*kind, style)));
+    }
     let mut n = 0;
     for exchange in Replay::new(&params) {
         for message in &exchange.messages {
