@@ -14,7 +14,7 @@ const UNFLAGGED_GROUPS_MAX: usize = 100;
 const SINGLE_ACCOUNTS_MAX: usize = 500;
 /// Score (mean of `1 − rank` over the ten statistics; 0.5 is usual) from which a single account
 /// is worth a look.
-const SINGLE_SCORE_MIN: f64 = 0.75;
+const SINGLE_SCORE_MIN: f64 = 0.6;
 /// Times that candidates, or what is left of them, are judged.
 const ROUNDS: usize = 2;
 /// Unflagged candidates that are measured for the report, and their members at most.

@@ -17,6 +17,8 @@ pub(crate) struct Baseline {
     pub(crate) active: Vec<f64>,
     /// Chance that two content words of two records agree.
     pub(crate) topic_collision: f64,
+    /// Exchanges of an account that one in a hundred exceeds.
+    pub(crate) large_volume: f64,
     /// Tokens of an answer, median of the accounts' means.
     pub(crate) answer_tokens: f64,
     /// Share of requests that ask for the reasoning, mean over accounts.
@@ -50,7 +52,11 @@ impl Baseline {
         };
         let answers: Vec<f64> =
             sketches.iter().map(|s| s.sum_answer_tokens as f64 / f64::from(s.n.max(1))).collect();
+        let mut volumes: Vec<u32> = sketches.iter().map(|s| s.n).collect();
+        volumes.sort_unstable();
+        let large = volumes.get(volumes.len() * 99 / 100).copied().unwrap_or(u32::MAX);
         Self {
+            large_volume: f64::from(large),
             until_hour,
             active,
             topic_collision: topic_collision(sketches),

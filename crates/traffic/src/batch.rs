@@ -18,13 +18,12 @@ pub fn analyse_exchanges<'a>(
     for exchange in exchanges {
         let features = extractor.extract(&exchange);
         now_ms = now_ms.max(exchange.time_ms);
-        match accounts.get_mut(exchange.account) {
-            Some(sketch) => sketch.observe(&features),
-            None => {
-                let mut sketch = AccountSketch::default();
-                sketch.observe(&features);
-                accounts.insert(exchange.account.into(), sketch);
-            }
+        if let Some(sketch) = accounts.get_mut(exchange.account) {
+            sketch.observe(&features);
+        } else {
+            let mut sketch = AccountSketch::default();
+            sketch.observe(&features);
+            accounts.insert(exchange.account.into(), sketch);
         }
     }
     analyse(accounts.iter().map(|(name, sketch)| (&**name, sketch)), now_ms)

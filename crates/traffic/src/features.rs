@@ -53,6 +53,7 @@ mod domain {
 
 /// What is kept of one exchange.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of a request")]
 pub struct Features {
     /// When, milliseconds since the epoch.
     pub time_ms: i64,

@@ -30,6 +30,9 @@ const WEIGHT_MIN: f64 = 3.0;
 /// Taken off where all members sit in one place and show it: an organisation with several seats
 /// hides nothing, so more has to speak against it.
 const OFFICE_WEIGHT: f64 = 1.5;
+/// Taken off where the members are among the largest customers, one in a hundred: whoever deals
+/// work out over accounts does it to stay small, whoever bought volume uses it.
+const OPEN_WEIGHT: f64 = 1.5;
 /// Members from which a group is looked at more briefly first.
 const LARGE: usize = 200;
 /// Coefficient of variation, without the largest and the smallest tenth, that rules a group out.
@@ -228,7 +231,8 @@ pub(crate) fn judge_group(
     let families = families(&measures);
     let marks = marks(&measures);
     let office = if in_one_place(&measures) { OFFICE_WEIGHT } else { 0.0 };
-    let weight = marks.iter().map(|m| m.weight()).sum::<f64>() - office;
+    let open = if measures.exchanges >= context.baseline.large_volume { OPEN_WEIGHT } else { 0.0 };
+    let weight = marks.iter().map(|m| m.weight()).sum::<f64>() - office - open;
     let converses = measures.conversing > limits::CONVERSING_MAX
         || measures.using_answers > limits::USING_ANSWERS_MAX;
     let tied =

@@ -58,6 +58,7 @@ struct Held {
 
 impl Live {
     /// An empty state.
+    #[expect(clippy::needless_pass_by_value, reason = "parameters are made for this call")]
     pub fn new(params: LiveParams) -> Self {
         Self {
             extractor: Extractor::new(HashKey::new(&params.hash_key)),

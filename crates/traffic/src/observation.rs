@@ -2,6 +2,7 @@
 
 /// One exchange, as far as detection needs it. Texts may be cut; empty where unknown.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of a request")]
 pub struct Observation<'a> {
     /// Who asked.
     pub account: &'a str,

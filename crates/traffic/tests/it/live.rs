@@ -21,8 +21,8 @@ fn sent(account: &str, i: i64) -> Sent {
 #[test]
 fn the_longest_unseen_leaves_and_comes_back_whole() {
     let mut live = live(3);
-    for (i, account) in ["a", "b", "c", "a"].iter().enumerate() {
-        assert_eq!(live.observe(&sent(account, i as i64).observation()), None);
+    for (i, account) in (0..).zip(["a", "b", "c", "a"]) {
+        assert_eq!(live.observe(&sent(account, i).observation()), None);
     }
     let evicted = live.observe(&sent("d", 9).observation()).expect("memory is full");
     assert_eq!(evicted.account, "b");

@@ -1,6 +1,18 @@
 //! A small world of traffic for the tests of this room: people with own habits, groups of
 //! innocents that look alike, campaigns that deal out one question bank.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    clippy::format_collect,
+    clippy::assigning_clones,
+    clippy::semicolon_if_nothing_returned,
+    clippy::range_plus_one,
+    clippy::too_many_lines,
+    reason = "small numbers of a made-up world"
+)]
+
 use stillwatch_traffic::Observation;
 
 /// One exchange that owns its texts.
