@@ -43,6 +43,11 @@ impl Book {
         self.open.iter().filter_map(|id| self.decisions.get(id))
     }
 
+    /// Whether a decision's time is over that still counts as open.
+    pub fn has_expired(&self, now_ms: i64) -> bool {
+        self.open().any(|decision| decision.expires_ms <= now_ms)
+    }
+
     /// Decisions about an account.
     pub fn of_account(&self, account: &str) -> impl Iterator<Item = &Decision> {
         let ids = self.by_account.get(account);

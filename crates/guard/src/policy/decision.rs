@@ -3,7 +3,6 @@
 use super::Measure;
 use crate::GuardError;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use stillwatch_evidence::ledger::Entropy;
 use stillwatch_traffic::Reason;
 
@@ -135,9 +134,4 @@ pub fn is_id(text: &str) -> bool {
     text.strip_prefix("dec-").is_some_and(|hex| {
         hex.len() == 32 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     })
-}
-
-/// The distinct codes of reasons, for rules that ask for one of a list.
-pub(super) fn codes(reasons: &[Reason]) -> BTreeSet<&str> {
-    reasons.iter().map(|reason| reason.code.as_str()).collect()
 }

@@ -5,7 +5,7 @@
 //! harshest. What blocks waits for a human. A policy that hits more than its budget allows leaves
 //! the rest to a human as well, and one whose decisions were overturned too often stops.
 
-use super::decision::{BY_HAND, REASONS_MAX, codes, fresh_id};
+use super::decision::{BY_HAND, REASONS_MAX, fresh_id};
 use super::subjects::{Subject, subjects};
 use super::{Book, Decision, DecisionState, Measure, PolicyConfig};
 use crate::GuardError;
@@ -284,10 +284,7 @@ fn applies(policy: &PolicyConfig, subject: &Subject<'_>) -> bool {
         && subject.families.len() >= policy.families_min() as usize
         && !policy.exempt_accounts.iter().any(|account| account == subject.account)
         && !policy.exempt_plans.iter().any(|plan| plan == subject.plan)
-        && (policy.reasons.is_empty() || {
-            let reasons: Vec<_> = subject.reasons.iter().map(|r| (*r).clone()).collect();
-            let measured = codes(&reasons);
-            policy.reasons.iter().any(|code| measured.contains(code.as_str()))
-        })
+        && (policy.reasons.is_empty()
+            || subject.reasons.iter().any(|reason| policy.reasons.contains(&reason.code)))
         && policy.name != BY_HAND
 }

@@ -39,7 +39,7 @@ pub(super) fn decision(said: &PublicDecision) -> Markup {
                 tr { th scope="row" { "State" } td { (said.state) } }
                 tr { th scope="row" { "Since" } td { (said.since) } }
                 tr { th scope="row" { "Until" } td { (said.until) @if is_in_force { " (longer while the same is measured)" } } }
-                tr { th scope="row" { "Made by" } td { "a " (said.made_by) } }
+                tr { th scope="row" { "Made by" } td { (said.made_by) } }
             }
             h2 { "What was measured" }
             @if said.measured.is_empty() { p { "Nothing that was measured is kept with it." } }

@@ -47,7 +47,7 @@ pub struct PublicDecision {
     pub since: String,
     /// Until when, RFC 3339; it may be renewed while the same is measured.
     pub until: String,
-    /// `rule` or `person`.
+    /// `rule` or `person`; `unknown` where what was known of the account was deleted.
     pub made_by: &'static str,
     /// Where the account can verify itself, if that ends it.
     pub verification: Option<String>,
@@ -176,7 +176,11 @@ fn said(policies: &Policies, decision: Decision, appeals: Vec<AppealRow>) -> Pub
         dry_run: decision.dry_run,
         since: when(decision.made_ms),
         until: when(decision.expires_ms),
-        made_by: if decision.made_by == super::engine::BY_POLICY { "rule" } else { "person" },
+        made_by: match decision.made_by.as_str() {
+            super::engine::BY_POLICY => "rule",
+            "" => "unknown",
+            _ => "person",
+        },
         verification,
         contest: format!(
             "POST /stillwatch/decisions/{}/appeal with {{\"text\": \"why it is wrong\", \

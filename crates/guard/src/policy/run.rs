@@ -26,10 +26,11 @@ async fn run(guard: Weak<Guard>) {
         }
         let now_ms = guard.clock.now_ms();
         let analysis = guard.detector.latest();
-        let done = if analysis.time_ms == analysed_ms {
-            guard.policies.refresh(now_ms).await
-        } else {
+        let is_new = analysis.time_ms != analysed_ms;
+        let done = if is_new || guard.policies.lock_book().has_expired(now_ms) {
             guard.policies.step(&analysis, now_ms).await.map(drop)
+        } else {
+            guard.policies.refresh(now_ms).await
         };
         match done {
             Ok(()) => {
@@ -45,6 +46,19 @@ async fn run(guard: Weak<Guard>) {
             }
         }
         share_budgets(&guard, &mut budgets, now_ms);
+        say_what_stopped(&guard);
+    }
+}
+
+/// A policy that stopped is said where operators look first.
+fn say_what_stopped(guard: &Guard) {
+    let stopped = guard.policies.stopped();
+    match stopped.first_key_value() {
+        None => guard.metrics.health.restore("policy"),
+        Some((policy, why)) => guard.metrics.health.degrade(
+            "policy",
+            format!("the policy {policy} does nothing until it is let go on: {why}"),
+        ),
     }
 }
 

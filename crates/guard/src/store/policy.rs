@@ -33,7 +33,7 @@ pub struct EventRow {
 pub struct DecisionWrite {
     /// New ones; one is left out where the account has an open one of this policy and measure.
     pub insert: Vec<DecisionRow>,
-    /// What was done.
+    /// What was done; left out where no decision was changed or made although some were to be.
     pub events: Vec<EventRow>,
 }
 
@@ -84,6 +84,11 @@ impl Store {
                 if insert(&mut tx, row, changed).await? {
                     made.push(row.clone());
                 }
+            }
+            let is_wanted = !ids.is_empty() || !write.insert.is_empty();
+            if is_wanted && updated.is_empty() && made.is_empty() {
+                // Nothing was done, so there is nothing to tell; the transaction is dropped.
+                return Ok((made, updated));
             }
             for row in &write.events {
                 sqlx::query(

@@ -49,6 +49,10 @@ pub(crate) fn campaign(accounts: &[&str], families: &[&str], n: u64) -> Analysis
     }
 }
 
+type Tweak = fn(&mut PolicyConfig);
+/// Measure, setting, families, requests; what becomes of it.
+type Row = (Measure, Tweak, &'static [&'static str], u64, Option<DecisionState>);
+
 pub(crate) fn policy(measure: Measure) -> PolicyConfig {
     let mut policy = PolicyConfig { dry_run: false, ..PolicyConfig::new(measure.name(), measure) };
     match measure {
@@ -89,34 +93,33 @@ fn step(
 #[test]
 fn policies_apply_to_whom_they_say() {
     use DecisionState::{Active, Proposed};
-    type Tweak = fn(&mut PolicyConfig);
-    let two = ["text", "sharding"];
-    let three = ["text", "infrastructure", "sharding"];
-    let table: [(Measure, Tweak, &[&str], u64, Option<DecisionState>); 18] = [
+    let two: &'static [&'static str] = &["text", "sharding"];
+    let three: &'static [&'static str] = &["text", "infrastructure", "sharding"];
+    let table: [Row; 18] = [
         (Measure::Shadow, |_| {}, &["text"], 25, Some(Active)),
         (Measure::Shadow, |_| {}, &["text"], 19, None),
         (Measure::Shadow, |p| p.requests_min = 10, &["text"], 19, Some(Active)),
         (Measure::StripReasoning, |_| {}, &["text"], 25, None),
-        (Measure::StripReasoning, |_| {}, &two, 25, Some(Active)),
-        (Measure::StripReasoning, |p| p.needs_human = Some(true), &two, 25, Some(Proposed)),
-        (Measure::StripReasoning, |p| p.families_min = Some(4), &three, 25, None),
-        (Measure::StripReasoning, |p| p.campaigns = false, &three, 25, None),
-        (Measure::StripReasoning, |p| p.exempt_accounts = vec!["a".into()], &three, 25, None),
-        (Measure::StripReasoning, |p| p.reasons = vec!["other".into()], &three, 25, None),
+        (Measure::StripReasoning, |_| {}, two, 25, Some(Active)),
+        (Measure::StripReasoning, |p| p.needs_human = Some(true), two, 25, Some(Proposed)),
+        (Measure::StripReasoning, |p| p.families_min = Some(4), three, 25, None),
+        (Measure::StripReasoning, |p| p.campaigns = false, three, 25, None),
+        (Measure::StripReasoning, |p| p.exempt_accounts = vec!["a".into()], three, 25, None),
+        (Measure::StripReasoning, |p| p.reasons = vec!["other".into()], three, 25, None),
         (
             Measure::StripReasoning,
             |p| p.reasons = vec!["shared_text".into()],
-            &two,
+            two,
             25,
             Some(Active),
         ),
-        (Measure::SharedBudget, |_| {}, &two, 25, Some(Active)),
-        (Measure::Exposure, |_| {}, &two, 25, Some(Active)),
-        (Measure::Verification, |_| {}, &two, 25, None),
-        (Measure::Verification, |_| {}, &three, 25, Some(Proposed)),
-        (Measure::HoldNewModels, |_| {}, &three, 25, Some(Proposed)),
-        (Measure::TemplateQuarantine, |_| {}, &three, 25, Some(Proposed)),
-        (Measure::Suspension, |_| {}, &three, 25, Some(Proposed)),
+        (Measure::SharedBudget, |_| {}, two, 25, Some(Active)),
+        (Measure::Exposure, |_| {}, two, 25, Some(Active)),
+        (Measure::Verification, |_| {}, two, 25, None),
+        (Measure::Verification, |_| {}, three, 25, Some(Proposed)),
+        (Measure::HoldNewModels, |_| {}, three, 25, Some(Proposed)),
+        (Measure::TemplateQuarantine, |_| {}, three, 25, Some(Proposed)),
+        (Measure::Suspension, |_| {}, three, 25, Some(Proposed)),
     ];
     for (i, (measure, tweak, families, n, expected)) in table.into_iter().enumerate() {
         let mut policy = policy(measure);
@@ -285,7 +288,6 @@ fn without_configuration_only_shadow_is_there() {
 
 #[test]
 fn what_no_configuration_can_lift_is_refused() {
-    type Tweak = fn(&mut PolicyConfig);
     let table: [(Measure, Tweak, &str); 12] = [
         (Measure::Suspension, |p| p.needs_human = Some(false), "policy[0].needs_human"),
         (Measure::Verification, |p| p.families_min = Some(2), "policy[0].families_min"),

@@ -145,7 +145,7 @@ fn chat_stream() -> String {
     ] {
         let chunk =
             json!({"choices": [{"index": 0, "delta": {field: text}, "logprobs": {"content": []}}]});
-        stream.push_str(&format!("data: {chunk}\r\n\r\n"));
+        stream = stream + "data: " + &chunk.to_string() + "\r\n\r\n";
     }
     stream.push_str("data: {\"choices\":[],\"usage\":{\"total_tokens\":9}}\n\ndata: [DONE]\n\n");
     stream
@@ -204,12 +204,11 @@ fn responses_stream() -> String {
         json!({"type": "response.completed", "response": {"output": [{"type": "reasoning", "summary": [{"text": "secret"}]},
             {"type": "message", "content": [{"type": "output_text", "text": "yes", "logprobs": [{"token": "yes"}]}]}]}}),
     ];
-    events
-        .iter()
-        .map(|value| {
-            format!("event: {}\ndata: {value}\n\n", value["type"].as_str().unwrap_or_default())
-        })
-        .collect()
+    let event = |value: &Value| {
+        let kind = value["type"].as_str().unwrap_or_default();
+        format!("event: {kind}\ndata: {value}\n\n")
+    };
+    events.iter().map(event).collect()
 }
 
 #[test]
@@ -260,7 +259,9 @@ proptest! {
         step in 1usize..40,
         is_cut in any::<bool>(),
     ) {
-        let mut stream: String = deltas.iter().map(|delta| format!("data: {delta}{ends}")).collect();
+        let events: Vec<String> =
+            deltas.iter().map(|delta| format!("data: {delta}{ends}")).collect();
+        let mut stream = events.concat();
         if is_cut {
             stream.truncate(stream.floor_char_boundary(stream.len().saturating_sub(7)));
         }

@@ -3,13 +3,14 @@
 
 use super::problem;
 use crate::Guard;
+use crate::admin::auth::Admin;
 use crate::policy::{Decision, DecisionState, PolicyError, admin::ByHand};
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
@@ -18,10 +19,6 @@ use std::sync::Arc;
 const ROWS_MAX: u32 = 1000;
 /// Events that are listed.
 const EVENTS_MAX: i64 = 200;
-/// Characters of an admin key that are kept as the name of who did it: its kind and eight more,
-/// which is what lists of keys show.
-const ACTOR_CHARS: usize = 14;
-
 /// Routes below `/admin/api`.
 pub(crate) fn router() -> Router<Arc<Guard>> {
     Router::new()
@@ -70,11 +67,9 @@ impl From<QueryRejection> for Failed {
     }
 }
 
-/// Who did it: the beginning of the admin key.
-fn actor(headers: &HeaderMap) -> String {
-    let key = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let key = key.and_then(|value| value.split_once(' ')).map_or("", |(_, key)| key.trim());
-    format!("admin {}", key.chars().take(ACTOR_CHARS).collect::<String>())
+/// Who did it: the name of the admin key.
+fn actor(Extension(Admin(name)): &Extension<Admin>) -> String {
+    format!("admin {name}")
 }
 
 #[derive(Debug, Deserialize)]
@@ -144,13 +139,13 @@ async fn one(State(guard): State<Arc<Guard>>, Path(id): Path<String>) -> Answer 
 
 async fn make(
     State(guard): State<Arc<Guard>>,
-    headers: HeaderMap,
+    admin: Extension<Admin>,
     body: Result<Json<ByHand>, JsonRejection>,
 ) -> Answer {
     let Json(wish) = body?;
     let analysis = guard.detector.latest();
     let now_ms = guard.clock.now_ms();
-    let made = guard.policies.make(&wish, &analysis, &actor(&headers), now_ms).await?;
+    let made = guard.policies.make(&wish, &analysis, &actor(&admin), now_ms).await?;
     Ok((StatusCode::CREATED, Json(json!({ "decisions": made }))).into_response())
 }
 
@@ -166,11 +161,11 @@ fn changed(decisions: &[Decision]) -> Response {
 async fn approve(
     State(guard): State<Arc<Guard>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    admin: Extension<Admin>,
     body: Result<Option<Json<Note>>, JsonRejection>,
 ) -> Answer {
     let (note, now_ms) = (note(body?), guard.clock.now_ms());
-    let by = actor(&headers);
+    let by = actor(&admin);
     let done = guard.policies.approve(&id, &by, note.note.as_deref(), now_ms).await?;
     Ok(changed(&done))
 }
@@ -178,11 +173,11 @@ async fn approve(
 async fn revoke(
     State(guard): State<Arc<Guard>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    admin: Extension<Admin>,
     body: Result<Option<Json<Note>>, JsonRejection>,
 ) -> Answer {
     let (note, now_ms) = (note(body?), guard.clock.now_ms());
-    let by = actor(&headers);
+    let by = actor(&admin);
     let policies = &guard.policies;
     let done = policies.revoke(&id, note.whole_campaign, &by, note.note.as_deref(), now_ms).await?;
     Ok(changed(&done))
@@ -191,11 +186,11 @@ async fn revoke(
 async fn verified(
     State(guard): State<Arc<Guard>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    admin: Extension<Admin>,
     body: Result<Option<Json<Note>>, JsonRejection>,
 ) -> Answer {
     let (note, now_ms) = (note(body?), guard.clock.now_ms());
-    let by = actor(&headers);
+    let by = actor(&admin);
     let done = guard.policies.verified(&id, &by, note.note.as_deref(), now_ms).await?;
     Ok(changed(&[done]))
 }
@@ -213,11 +208,11 @@ async fn appeals(
 async fn resolve(
     State(guard): State<Arc<Guard>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    admin: Extension<Admin>,
     body: Result<Json<Resolution>, JsonRejection>,
 ) -> Answer {
     let Json(wish) = body?;
-    let (by, now_ms) = (actor(&headers), guard.clock.now_ms());
+    let (by, now_ms) = (actor(&admin), guard.clock.now_ms());
     let policies = &guard.policies;
     let appeal =
         policies.resolve(&id, wish.granted, &wish.answer, wish.whole_campaign, &by, now_ms).await?;
@@ -249,9 +244,9 @@ async fn policies(State(guard): State<Arc<Guard>>) -> Answer {
 async fn resume(
     State(guard): State<Arc<Guard>>,
     Path(name): Path<String>,
-    headers: HeaderMap,
+    admin: Extension<Admin>,
 ) -> Answer {
-    guard.policies.resume(&name, &actor(&headers), guard.clock.now_ms()).await?;
+    guard.policies.resume(&name, &actor(&admin), guard.clock.now_ms()).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -79,7 +79,7 @@ impl SseAlterer {
         } else if !self.event.is_empty() {
             let event = std::mem::take(&mut self.event);
             match self.edit(&event) {
-                Edited::Same if mentions_withheld(&event) && !is_whole_json(&event) => {}
+                Edited::Same if mentions_withheld(&event) && is_cut_json(&event) => {}
                 Edited::Same => out.extend_from_slice(&event),
                 Edited::Changed(new) => out.extend_from_slice(&new),
                 Edited::Dropped => {}
@@ -195,10 +195,12 @@ fn mentions_withheld(bytes: &[u8]) -> bool {
         .any(|name| bytes.windows(name.len()).any(|window| window == name.as_bytes()))
 }
 
-fn is_whole_json(event: &[u8]) -> bool {
+/// Whether the event's data begins like an object and doesn't end like one.
+fn is_cut_json(event: &[u8]) -> bool {
     let lines = lines(event);
     let data: Vec<&[u8]> = lines.iter().filter_map(|(line, _)| data_of(line)).collect();
-    super::span::root(&data.join(&b'\n')).is_some()
+    let joined = data.join(&b'\n');
+    joined.starts_with(b"{") && super::span::root(&joined).is_none()
 }
 
 #[cfg(test)]
