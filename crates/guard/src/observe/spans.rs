@@ -32,6 +32,8 @@ const QUEUE_MAX: usize = 4_096;
 const BATCH_MAX: usize = 512;
 /// A batch is sent at least this often while there is something to send.
 const BATCH_EVERY: Duration = Duration::from_millis(1_000);
+/// What isn't sent this long after the end is lost.
+const CLOSE_MAX: Duration = Duration::from_secs(3);
 /// Longer names of models are cut, characters.
 const MODEL_CHARS_MAX: usize = 128;
 
@@ -118,9 +120,10 @@ impl Spans {
         // Without a sender the task ends when the queue is empty.
         drop(self.queue.lock().await.take());
         let task = self.task.lock().await.take();
-        if let Some(task) = task {
-            // A task that panicked has sent nothing more; there is nothing else to do about it.
-            task.await.ok();
+        if let Some(mut task) = task
+            && tokio::time::timeout(CLOSE_MAX, &mut task).await.is_err()
+        {
+            task.abort();
         }
     }
 }
@@ -182,19 +185,20 @@ async fn send_all(
     depth: Gauge,
 ) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
-    loop {
-        let n = spans.recv_many(&mut batch, BATCH_MAX).await;
-        if n == 0 {
-            return;
+    while spans.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        let full_by = tokio::time::Instant::now() + BATCH_EVERY;
+        while batch.len() < BATCH_MAX {
+            let room = BATCH_MAX - batch.len();
+            let more = spans.recv_many(&mut batch, room);
+            if !matches!(tokio::time::timeout_at(full_by, more).await, Ok(1..)) {
+                break;
+            }
         }
-        depth.dec_by(i64::try_from(n).unwrap_or(0));
-        let n_sent = batch.len() as u64;
+        let n_sent = batch.len();
+        depth.dec_by(i64::try_from(n_sent).unwrap_or(0));
         if let Err(error) = exporter.export(std::mem::take(&mut batch)).await {
-            failed.inc_by(n_sent);
+            failed.inc_by(n_sent as u64);
             tracing::warn!(n_sent, %error, "spans were not taken by the OTLP end point");
-        }
-        if !spans.is_closed() && n < BATCH_MAX {
-            tokio::time::sleep(BATCH_EVERY).await;
         }
     }
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod attacks;
 mod attacks_framing;
+mod chromium;
 mod config;
 mod dashboard;
 mod exposure;
