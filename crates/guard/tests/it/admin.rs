@@ -8,7 +8,7 @@ use stillwatch_guard::admin::CONTENT_SECURITY_POLICY;
 use stillwatch_testkit::upstream::{Behaviour, MockUpstream};
 
 /// Pages that ask for a session.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "/",
     "/accounts",
     "/accounts/nobody",
@@ -17,6 +17,7 @@ const PAGES: [&str; 8] = [
     "/decisions",
     "/decisions/dec-0",
     "/exposures",
+    "/keys",
 ];
 
 async fn start() -> (MockUpstream, Gateway, String) {
@@ -43,7 +44,15 @@ async fn nothing_is_served_without_a_key() {
         assert_eq!(answer.headers()[header::WWW_AUTHENTICATE], "Bearer", "{path}");
     }
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
-        for path in ["/admin/api/accounts", "/admin/api/keys", "/logout", "/decisions/dec-0"] {
+        for path in [
+            "/admin/api/accounts",
+            "/admin/api/keys",
+            "/logout",
+            "/decisions/dec-0",
+            "/decisions",
+            "/appeals/app-0",
+            "/policies/watch",
+        ] {
             let answer = site.request(method.clone(), path).send().await.expect("an answer");
             let status = answer.status().as_u16();
             assert!(matches!(status, 303 | 401 | 405), "{method} {path}: {status}");

@@ -6,11 +6,13 @@ use crate::site::Site;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
-use stillwatch_guard::Secrets;
+use stillwatch_guard::keys::NewAccount;
 use stillwatch_guard::limits::Cost;
 use stillwatch_guard::request::Api;
 use stillwatch_guard::store::{AppealRow, DecisionRow};
+use stillwatch_guard::{Clock, ManualClock, Secrets};
 use stillwatch_testkit::traffic::{Class, Kind, Replay, ReplayParams, Style};
 use stillwatch_testkit::upstream::{Behaviour, MockUpstream};
 
@@ -19,19 +21,14 @@ const HOSTILE: &str = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'
 
 /// A guard that has seen campaigns and innocents, with decisions and appeals.
 async fn seeded() -> (MockUpstream, Gateway, String) {
+    let replay = Replay::new(&params());
+    let clock = Arc::new(ManualClock::new(replay.end_ms()));
     let upstream = MockUpstream::start(Behaviour::default());
     let mut config = gateway::config(&[&upstream]);
     config.exposure.rate = 0.01;
-    let gateway = Gateway::start_with(config, &Secrets::default()).await;
-    let params = ReplayParams {
-        ordinary: 120,
-        per_class: 4,
-        classes: Class::ALL.to_vec(),
-        per_campaign: 12,
-        campaigns: Kind::ALL.iter().take(4).map(|kind| (*kind, Style::A)).collect(),
-        ..ReplayParams::default()
-    };
-    for (n, mut exchange) in Replay::new(&params).enumerate() {
+    let time: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
+    let gateway = Gateway::start_at(config, &Secrets::default(), time).await;
+    for (n, mut exchange) in replay.enumerate() {
         if n % 997 == 0 {
             exchange.account = Some(HOSTILE.to_owned());
         }
@@ -41,13 +38,25 @@ async fn seeded() -> (MockUpstream, Gateway, String) {
         }
     }
     gateway.guard.detector.analyse_now().await;
-    count_traffic(&gateway);
+    count_traffic(&gateway, &clock);
     decide(&gateway).await;
     let key = gateway.guard.keys.first_admin_key().expect("the first start makes one");
     (upstream, gateway, key.expose().to_owned())
 }
 
-fn count_traffic(gateway: &Gateway) {
+fn params() -> ReplayParams {
+    ReplayParams {
+        ordinary: 120,
+        per_class: 4,
+        classes: Class::ALL.to_vec(),
+        per_campaign: 12,
+        campaigns: Kind::ALL.iter().take(4).map(|kind| (*kind, Style::A)).collect(),
+        ..ReplayParams::default()
+    }
+}
+
+/// Three hours of traffic.
+fn count_traffic(gateway: &Gateway, clock: &ManualClock) {
     let (metrics, history) = (&gateway.guard.metrics, gateway.guard.observer.history());
     let now_ms = gateway.guard.clock.now_ms();
     for ago in (0..180_i64).rev() {
@@ -71,7 +80,8 @@ fn count_traffic(gateway: &Gateway) {
             metrics.exposure_tokens.inc_by(412);
             metrics.ledger_fsync.observe(Duration::from_micros(900 + (ago as u64) * 10));
         }
-        history.sample(metrics, now_ms - ago * 60_000);
+        clock.set(now_ms + (180 - ago) * 60_000);
+        history.sample(metrics, clock.now_ms());
     }
     metrics.exposures_dropped.get("slot_failed").inc_by(2);
     metrics.exposures_skipped.get("greedy").inc_by(31);
@@ -207,6 +217,7 @@ fn browse(mut browser: Chromium, base: &str, key: &str, campaign: &str, account:
         ("decisions", "/decisions".to_owned()),
         ("decision", format!("/decisions/dec-{:032x}", 2)),
         ("exposures", "/exposures".to_owned()),
+        ("keys", "/keys".to_owned()),
     ];
     for (name, path) in &pages {
         for scheme in ["light", "dark"] {
@@ -241,13 +252,14 @@ fn browse(mut browser: Chromium, base: &str, key: &str, campaign: &str, account:
 
 fn keyboard(browser: &mut Chromium) {
     let mut reached = Vec::new();
-    for _ in 0..14 {
+    for _ in 0..15 {
         browser.press("Tab");
         let focus = browser.evaluate(FOCUS);
         assert_eq!(focus[2], true, "the focus can be seen: {focus}");
         reached.push(focus[1].as_str().expect("a name").to_owned());
     }
-    let expected = ["#main", "/", "/accounts", "/campaigns", "/decisions", "/exposures", "Log out"];
+    let expected =
+        ["#main", "/", "/accounts", "/campaigns", "/decisions", "/exposures", "/keys", "Log out"];
     assert_eq!(&reached[..expected.len()], expected, "in the order of the page");
     assert!(reached.iter().any(|name| name.starts_with("/?hours=")), "{reached:?}");
     // The skip link skips.
@@ -293,9 +305,81 @@ async fn what_came_from_outside_stays_text() {
     for path in &pages {
         let text = visitor.page(path).await;
         assert!(!text.contains("<script") && !text.contains("<img"), "{path}: {text}");
-        assert!(!text.contains("\"><"), "{path}: an attribute was left");
+        assert!(
+            !text.contains("\"><s") && !text.contains("alert(2)>'"),
+            "{path}: an attribute was left"
+        );
         shown += text.matches("&lt;script&gt;alert(1)").count();
     }
     assert!(shown >= 5, "the names are shown, {shown} times");
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn decisions_and_appeals_are_worked_by_forms() {
+    let upstream = MockUpstream::start(Behaviour::default());
+    let gateway = Gateway::before(&[&upstream]).await;
+    let key = gateway.guard.keys.first_admin_key().expect("the first start makes one");
+    let visitor = Site::logged_in(&gateway, key.expose()).await;
+    let policies = &gateway.guard.policies;
+    let now_ms = || gateway.guard.clock.now_ms();
+    gateway
+        .guard
+        .keys
+        .create_account(&NewAccount { name: HOSTILE.to_owned(), ..NewAccount::default() }, now_ms())
+        .await
+        .expect("made");
+    let wish = [
+        ("account", HOSTILE),
+        ("measure", "strip_reasoning"),
+        ("reason", "operator_review"),
+        ("note", "seen by hand"),
+        ("hours", "24"),
+    ];
+    // Without the token nothing happens, whatever the session.
+    assert_eq!(visitor.post("/decisions", &wish).await.status(), 403);
+    assert!(policies.open_decisions().is_empty());
+    let made = visitor.submit("/decisions", "/decisions", &wish).await;
+    assert_eq!(made.status(), 303, "{}", made.text().await.unwrap_or_default());
+    let path = made.headers()["location"].to_str().expect("ASCII").to_owned();
+    let id = path.strip_prefix("/decisions/").expect("a decision").to_owned();
+    let page = visitor.page(&path).await;
+    assert!(page.contains("in force") && page.contains("by admin "), "{page}");
+
+    // An appeal is denied with an answer, a second one granted.
+    for (act, state) in [("deny", "active"), ("grant", "revoked")] {
+        let ip = std::net::IpAddr::from([10, 0, 0, 1]);
+        let appeal = policies.appeal(&id, HOSTILE, "", ip, now_ms()).await.expect("taken");
+        let page = visitor.page("/decisions").await;
+        assert!(page.contains("Appeals that wait") && !page.contains("<script"), "{page}");
+        let form = format!("/appeals/{}", appeal.id);
+        let empty = visitor.submit(&path, &form, &[("act", act), ("answer", " ")]).await;
+        assert_eq!(empty.status(), 400, "an answer is asked for");
+        assert_eq!(visitor.post(&form, &[("act", act), ("answer", "no")]).await.status(), 403);
+        let fields = [("act", act), ("answer", "We looked again.")];
+        assert_eq!(visitor.submit(&path, &form, &fields).await.status(), 303);
+        assert_eq!(policies.decision(&id).await.expect("it is there").state.name(), state);
+    }
+    assert!(visitor.page(&path).await.contains("We looked again."));
+
+    // Taking back, and what can't be done.
+    let made = visitor.submit("/decisions", "/decisions", &wish).await;
+    assert_eq!(made.status(), 303, "{}", made.text().await.unwrap_or_default());
+    let path = made.headers()["location"].to_str().expect("ASCII").to_owned();
+    for (act, status) in [("explode", 400), ("approve", 409), ("revoke", 303), ("revoke", 409)] {
+        let answer = visitor.submit("/decisions", &path, &[("act", act), ("note", "n")]).await;
+        assert_eq!(answer.status().as_u16(), status, "{act}");
+    }
+    let mut blocking = wish;
+    blocking[1].1 = "suspension";
+    let answer = visitor.submit("/decisions", "/decisions", &blocking).await;
+    assert_eq!(answer.status(), 400, "it takes three families of evidence, or saying so");
+    for (path, fields) in [
+        ("/decisions/dec-0", vec![("act", "revoke")]),
+        ("/appeals/app-0", vec![("act", "grant"), ("answer", "a")]),
+        ("/policies/none", vec![]),
+    ] {
+        assert_eq!(visitor.submit("/decisions", path, &fields).await.status(), 404, "{path}");
+    }
     gateway.stop().await;
 }

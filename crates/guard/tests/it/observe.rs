@@ -249,7 +249,10 @@ async fn a_log_line_is_one_line_and_names_no_key() {
     assert!(!line.contains('\u{1b}'), "{line}");
     let quiet = ObserveConfig { log_level: "error".to_owned(), ..observe.clone() };
     assert_eq!(logged(&quiet, guard, &ended), "");
-    assert!(logs::subscriber(&ObserveConfig { log_level: "loud".to_owned(), ..observe }, io::sink).is_err());
+    assert!(
+        logs::subscriber(&ObserveConfig { log_level: "loud".to_owned(), ..observe }, io::sink)
+            .is_err()
+    );
     gateway.stop().await;
 }
 

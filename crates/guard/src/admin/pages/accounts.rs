@@ -1,7 +1,7 @@
 //! Accounts at risk, with reasons; and all that is known of one account.
 
-use super::{decisions, form, layout::Frame, show};
-use crate::store::{DecisionFilter, DecisionRow};
+use super::{acts, decisions, form, keys, layout::Frame, show};
+use crate::store::{DecisionFilter, DecisionRow, KeyKind};
 use axum::{
     extract::{Path, Query, rejection::QueryRejection},
     http::StatusCode,
@@ -96,7 +96,7 @@ pub(super) fn reasons(reasons: &[Reason]) -> Markup {
             div.scroll { table {
                 thead { tr { th scope="col" { "reason" } th.n scope="col" { "measured" } th.n scope="col" { "usual" } th scope="col" { "kind" } } }
                 tbody { @for reason in reasons { tr {
-                    td { (reason.text) }
+                    td { (reason.text) @if !reason.innocent.is_empty() { div.small.soft { "Rule out first: " (reason.innocent) } } }
                     td.n { (show::number(reason.value)) }
                     td.n { (show::number(reason.baseline)) }
                     td.soft { (show::words(&reason.code)) }
@@ -113,6 +113,8 @@ pub(super) async fn one(frame: Frame, Path(name): Path<String>) -> Response {
     let filter = DecisionFilter { account: Some(name.clone()), ..DecisionFilter::default() };
     let decided = frame.guard.store.decisions(&filter, 50, 0).await.unwrap_or_default();
     let row = frame.guard.store.account(&name).await.ok().flatten();
+    let own_keys = frame.guard.store.list_keys(KeyKind::Virtual, Some(&name), "", 50).await;
+    let own_keys = own_keys.unwrap_or_default();
     if risk.is_none() && row.is_none() && decided.is_empty() {
         return form::failed(StatusCode::NOT_FOUND, "Nothing is known of an account of that name.");
     }
@@ -128,6 +130,7 @@ pub(super) async fn one(frame: Frame, Path(name): Path<String>) -> Response {
             } @else {
                 div { dt { "known as" } dd { "pseudonym" small { "no virtual key was made for it" } } }
             }
+            div { dt { "in logs and spans" } dd { small { code { (frame.guard.observer.shown_account(&name)) } } } }
         }
         @if let Some(campaign) = risk.and_then(|r| r.campaign.as_ref()) {
             div.note.warn { p { "It belongs to campaign " (show::campaign(campaign)) "." } }
@@ -136,11 +139,14 @@ pub(super) async fn one(frame: Frame, Path(name): Path<String>) -> Response {
             h2 id="reasons" { "What was seen" }
             (reasons(risk.map_or(&[], |r| r.reasons.as_slice())))
         }
-        (innocent(risk))
         section.card aria-labelledby="decided" {
             h2 id="decided" { "Decisions about it" }
             (history(&decided))
         }
+        @if row.is_some() {
+            section.card aria-labelledby="keys" { h2 id="keys" { "Its keys" } (keys::key_table(&own_keys, frame.now_ms)) }
+        }
+        (acts::by_hand_form(&frame, "account", &name))
     });
     page.into_response()
 }
@@ -148,17 +154,5 @@ pub(super) async fn one(frame: Frame, Path(name): Path<String>) -> Response {
 fn history(decided: &[DecisionRow]) -> Markup {
     html! {
         @if decided.is_empty() { p.empty { "None." } } @else { (decisions::table(decided)) }
-    }
-}
-
-/// What an innocent account of this kind would look like.
-fn innocent(risk: Option<&AccountRisk>) -> Markup {
-    html! {
-        @if risk.is_some_and(|r| !r.reasons.is_empty()) {
-            p.small.soft {
-                "Innocent traffic can look like this: one application’s template over many users, a class with one homework, an evaluation run, a nightly batch. \
-                 Ask before you act; every measure can be contested by whom it hits."
-            }
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! Accounts that act together.
 
-use super::{accounts, form, graph, layout::Frame, show};
+use super::{accounts, acts, form, graph, layout::Frame, show};
 use axum::{
     extract::Path,
     http::StatusCode,
@@ -53,11 +53,12 @@ pub(super) async fn one(frame: Frame, Path(id): Path<String>) -> Response {
     let n = campaign.accounts.len();
     let page = frame.page("/campaigns", &format!("Campaign {id}"), &html! {
         p.small { a href="/campaigns" { "Campaigns" } }
-        h1 { "Campaign " (id) }
+        h1 { (id) }
         dl.facts {
             div { dt { "score" } dd { (format!("{:.2}", campaign.score)) small { @if campaign.flagged { "flagged" } @else { "not flagged" } } } }
             div { dt { "accounts" } dd { (show::count(n as u64)) } }
-            div { dt { "connections" } dd { (show::count(campaign.edges.len() as u64)) } }
+            div { dt { "connections" } dd { (show::count(campaign.edges.len() as u64)) small { "the strongest few of each account" } } }
+            div { dt { "families of evidence" } dd { (campaign.families.len()) small { (campaign.families.join(", ")) } } }
         }
         section.card aria-labelledby="graph" {
             h2 id="graph" { "Who is connected, and by what" }
@@ -70,6 +71,7 @@ pub(super) async fn one(frame: Frame, Path(id): Path<String>) -> Response {
             h2 id="members" { "Members" }
             (members(campaign, &risks))
         }
+        (acts::by_hand_form(&frame, "campaign", &id))
     });
     page.into_response()
 }

@@ -1,6 +1,6 @@
 //! Decisions, and the appeals against them.
 
-use super::{accounts, form, layout::Frame, show};
+use super::{accounts, acts, form, layout::Frame, show};
 use crate::store::{AppealRow, DecisionFilter, DecisionRow};
 use axum::{
     extract::{Path, Query, rejection::QueryRejection},
@@ -59,6 +59,7 @@ pub(super) async fn list(
                 (appeals(&open))
             }
         }
+        (acts::policies(&frame))
         section.card aria-label="Decisions" {
             nav aria-label="States" { p.small {
                 @for (at, (name, shown)) in STATES.iter().enumerate() {
@@ -176,14 +177,16 @@ pub(super) async fn one(frame: Frame, Path(id): Path<String>) -> Response {
         section.card aria-labelledby="reasons" { h2 id="reasons" { "What was measured" } (accounts::reasons(&reasons)) }
         section.card aria-labelledby="appeals" {
             h2 id="appeals" { "Appeals" }
-            @if contested.is_empty() { p.empty { "None." } }
+            @if contested.is_empty() { p.empty { "None was made." } }
             @for appeal in &contested {
                 p.small { (show::when(appeal.created_ms)) " " span.tag { (appeal.state) } }
                 blockquote { (appeal.text) }
                 @if !appeal.contact.is_empty() { p.small { "Answer to: " (appeal.contact) } }
+                @if appeal.state == "open" { (acts::appeal_form(&frame, appeal, !decision.cluster.is_empty())) }
                 @if !appeal.answer.is_empty() { p.small { "Answered: " (appeal.answer) } }
             }
         }
+        (acts::decision_form(&frame, &decision))
     });
     page.into_response()
 }

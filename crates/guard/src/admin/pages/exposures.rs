@@ -1,7 +1,7 @@
 //! The state of exposure and of the ledger.
 
 use super::{layout::Frame, show};
-use crate::{observe::Metrics, store::HeadRow};
+use crate::{exposure::CaptureState, observe::Metrics, store::HeadRow};
 use axum::response::Html;
 use maud::{Markup, html};
 
@@ -14,6 +14,10 @@ const IDENTICAL_PERCENT_MAX: u64 = 50;
 /// The page.
 pub(super) async fn page(frame: Frame) -> Html<String> {
     let guard = &frame.guard;
+    let state = match &guard.exposure {
+        Some(capture) => capture.state().await,
+        None => None,
+    };
     let heads = guard.store.heads(HEADS, 0).await.unwrap_or_default();
     frame.page("/exposures", "Exposures", &html! {
         h1 { "Exposures and ledger" }
@@ -22,6 +26,7 @@ pub(super) async fn page(frame: Frame) -> Html<String> {
             div.note.warn { p { strong { "Exposure is off. " } "Nothing is captured that an audit could use; set exposure.rate above 0." } }
         }
         (identical(&guard.metrics))
+        (ledger(state.as_ref()))
         (facts(&guard.metrics))
         div.cards {
             section.card aria-labelledby="dropped" { h2 id="dropped" { "Pairs left out" }
@@ -31,10 +36,30 @@ pub(super) async fn page(frame: Frame) -> Html<String> {
                 p.small.soft { "Decided by the request alone, before any answer." }
                 (by_name(&guard.metrics.exposures_skipped.all(), "reason")) }
         }
-        section.card aria-labelledby="heads" { h2 id="heads" { "Signed heads" }
+        section.card aria-labelledby="head-list" { h2 id="head-list" { "Signed heads" }
             p.small.soft { "Of all nodes that share the store, the newest first. Publish or anchor them: they fix what the ledger held." }
             (head_table(&heads)) }
     })
+}
+
+/// What the log itself says.
+fn ledger(state: Option<&CaptureState>) -> Markup {
+    html! {
+        @if let Some(state) = state {
+            @if !state.can_write {
+                div.note.bad { p { strong { "The ledger can’t be written. " } "No request is exposed until it can." } }
+            }
+            dl.facts {
+                div { dt { "entries in the log" } dd { (show::count(state.n_leaves)) small { (show::count(state.n_begun)) " exposures in all" } } }
+                div { dt { "under way" } dd { (show::count(state.n_under_way as u64)) } }
+                div { dt { "never ended" } dd.warn[state.n_unfinished > 0] { (show::count(state.n_unfinished)) small { "count as adverse in an audit" } } }
+                div { dt { "tokens today" } dd { (show::short(state.tokens_today as f64)) small { "of at most " (show::short(state.tokens_per_day as f64)) } } }
+                div { dt { "latest head" } dd { (state.head.as_ref().map_or_else(|| "none".to_owned(), |head| show::count(head.head.tree_size)))
+                    small { @if let Some(head) = &state.head { "entries, signed " (show::when(head.head.time.as_millisecond())) } @else { "was signed yet" } } } }
+            }
+            p.small.soft { "Log " span.hash { (state.log_id) } }
+        }
+    }
 }
 
 fn identical(metrics: &Metrics) -> Markup {

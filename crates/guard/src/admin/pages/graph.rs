@@ -156,7 +156,7 @@ pub(super) fn draw(campaign: &Campaign) -> Markup {
                         title { (name) }
                         circle.node cx=(px(*x)) cy=(px(*y)) r="6" {}
                         @if drawn.nodes.len() <= NAMES_MAX {
-                            text x=(px(*x)) y=(px(*y + 20.0)) text-anchor="middle" { (cut(name)) }
+                            text.name x=(px(*x)) y=(px(*y + 21.0)) text-anchor="middle" { (cut(name)) }
                         }
                     }
                 }

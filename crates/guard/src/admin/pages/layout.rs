@@ -15,12 +15,13 @@ use maud::{DOCTYPE, Markup, html};
 use std::sync::Arc;
 
 /// Sections: path, name.
-const SECTIONS: [(&str, &str); 5] = [
+const SECTIONS: [(&str, &str); 6] = [
     ("/", "Overview"),
     ("/accounts", "Accounts"),
     ("/campaigns", "Campaigns"),
     ("/decisions", "Decisions"),
     ("/exposures", "Exposures"),
+    ("/keys", "Keys"),
 ];
 
 /// What a page needs besides its own content: the guard and the session.

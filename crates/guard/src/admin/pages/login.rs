@@ -55,7 +55,9 @@ fn login_form(token: &str, why: Option<&str>) -> Html<String> {
                 @if let Some(why) = why { div.note.bad role="alert" { p { (why) } } }
                 form method="post" action="/login" {
                     input type="hidden" name="token" value=(token);
-                    label.block for="key" { "Admin key" }
+                    // For password managers: there is one user.
+                input type="text" name="user" value="admin" autocomplete="username" hidden;
+                label.block for="key" { "Admin key" }
                     input.wide type="password" id="key" name="key" required autocomplete="current-password" autofocus aria-invalid=[why.map(|_| "true")];
                     button { "Log in" }
                 }

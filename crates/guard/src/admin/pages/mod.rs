@@ -4,11 +4,13 @@
 //! (names of accounts, reasons, appeals) goes through `maud`, which escapes it.
 
 mod accounts;
+mod acts;
 mod campaigns;
 mod decisions;
 mod exposures;
 mod form;
 mod graph;
+mod keys;
 mod layout;
 mod login;
 mod overview;
@@ -42,8 +44,11 @@ pub(super) fn router() -> Router<Arc<Guard>> {
         .route("/accounts/{account}", get(accounts::one))
         .route("/campaigns", get(campaigns::list))
         .route("/campaigns/{campaign}", get(campaigns::one))
-        .route("/decisions", get(decisions::list))
-        .route("/decisions/{decision}", get(decisions::one))
+        .route("/decisions", get(decisions::list).post(acts::make))
+        .route("/decisions/{decision}", get(decisions::one).post(acts::decide))
+        .route("/appeals/{appeal}", post(acts::resolve))
+        .route("/policies/{policy}", post(acts::resume))
+        .route("/keys", get(keys::page))
         .route("/exposures", get(exposures::page))
         .route("/logout", post(login::logout))
 }

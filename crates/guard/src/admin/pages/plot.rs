@@ -13,8 +13,9 @@ const BOTTOM: f64 = 22.0;
 const HEIGHTS: (f64, f64) = (170.0, 110.0);
 /// Steps of the vertical axis.
 const STEPS: u64 = 4;
-/// Ticks of the horizontal axis.
-const TICKS: usize = 8;
+/// Ticks of the horizontal axis at most, and minutes between them.
+const TICKS_MAX: i64 = 10;
+const TICK_MINUTES: [i64; 6] = [5, 10, 20, 30, 60, 180];
 
 /// A position with one decimal.
 fn px(x: f64) -> String {
@@ -60,7 +61,9 @@ impl Axes {
     }
 
     fn frame(&self, bins: &[(i64, Totals)]) -> Markup {
-        let every = bins.len().div_ceil(TICKS).max(1);
+        let span = bins.last().zip(bins.first()).map_or(0, |((last, _), (first, _))| last - first);
+        let fits = TICK_MINUTES.iter().find(|minutes| span / (*minutes * 60_000) <= TICKS_MAX);
+        let every_ms = fits.unwrap_or(&360) * 60_000;
         html! {
             @for step in 0..=STEPS {
                 @let value = self.top / STEPS * step;
@@ -68,9 +71,9 @@ impl Axes {
                 text.tick x=(px(LEFT - 6.0)) y=(px(self.y(value) + 4.0)) text-anchor="end" { (show::short(value as f64)) }
             }
             line.axis x1=(px(LEFT)) x2=(px(WIDTH - RIGHT)) y1=(px(self.bottom())) y2=(px(self.bottom())) {}
-            @for (at, (begin, _)) in bins.iter().enumerate().filter(|(at, _)| at % every == 0) {
+            @for (at, (begin, _)) in bins.iter().enumerate().filter(|(_, (begin, _))| begin.rem_euclid(every_ms) == 0) {
                 line.axis x1=(px(self.x(at))) x2=(px(self.x(at))) y1=(px(self.bottom())) y2=(px(self.bottom() + 4.0)) {}
-                text.tick x=(px(self.x(at))) y=(px(self.height - 4.0)) text-anchor=(if at == 0 { "start" } else { "middle" }) { (show::clock(*begin)) }
+                text.tick x=(px(self.x(at))) y=(px(self.height - 4.0)) text-anchor="middle" { (show::clock(*begin)) }
             }
         }
     }

@@ -43,7 +43,7 @@ pub(super) fn short(n: f64) -> String {
     for (size, unit) in [(1e9, "G"), (1e6, "M"), (1e3, "k")] {
         if n >= size {
             let value = n / size;
-            return if value < 10.0 {
+            return if value < 10.0 && value.fract() != 0.0 {
                 format!("{value:.1}{unit}")
             } else {
                 format!("{value:.0}{unit}")
