@@ -68,6 +68,15 @@ impl Guard {
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, GuardError> {
         config.check_secrets(secrets)?;
+        let places = config.places.clone();
+        Self::open(config, secrets, clock).await.map_err(|error| places.place(error))
+    }
+
+    async fn open(
+        config: GuardConfig,
+        secrets: &Secrets,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, GuardError> {
         let metrics = Arc::new(Metrics::new());
         let store = Store::open(&config.store, &config.data, secrets).await?;
         let observer =

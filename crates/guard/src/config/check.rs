@@ -3,7 +3,7 @@
 //! Everything that is wrong is reported at once, each with its line.
 
 use super::GuardConfig;
-use crate::{GuardError, Secrets, observe::logs::is_level};
+use crate::{GuardError, Secrets, observe::logs::is_level, policy::PolicyConfig};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
@@ -25,6 +25,11 @@ struct Problems<'a> {
 impl Problems<'_> {
     fn add(&mut self, key: &str, problem: &str, hint: &str) {
         self.found.push(self.config.wrong(key, problem, (!hint.is_empty()).then_some(hint)));
+    }
+
+    /// What the module of a section says of it.
+    fn also(&mut self, checked: Result<(), GuardError>) {
+        self.found.extend(checked.err().map(|error| self.config.places.place(error)));
     }
 
     fn check(&mut self, fine: bool, key: &str, problem: &str, hint: &str) {
@@ -86,7 +91,10 @@ impl GuardConfig {
         upstreams(p, self);
         limits(p, self);
         p.share("exposure.rate", self.exposure.rate);
-        policies(p, self);
+        if (0.0..=1.0).contains(&self.exposure.rate) {
+            p.also(self.exposure.check());
+        }
+        p.also(PolicyConfig::check(&self.policy));
         let hint = "set live.enabled = false to switch detection off";
         p.between("live.accounts_max", self.live.accounts_max as u64, 1, 100_000_000, hint);
         p.between("live.analyse_every_s", self.live.analyse_every_s, 1, 86_400, hint);
@@ -118,7 +126,10 @@ impl GuardConfig {
             ("sharing.key_env".to_owned(), &self.sharing.key_env),
             ("observe.otlp_headers_env".to_owned(), &self.observe.otlp_headers_env),
         ];
-        let keys = upstreams.chain(others);
+        let policies = self.policy.iter().enumerate();
+        let policies =
+            policies.map(|(at, p)| (format!("policy[{at}].webhook_key_env"), &p.webhook_key_env));
+        let keys = upstreams.chain(policies).chain(others);
         keys.filter_map(|(key, name)| Some((key, name.clone()?))).collect()
     }
 }
@@ -139,6 +150,29 @@ fn listeners(p: &mut Problems<'_>, config: &GuardConfig) {
             "for example \"127.0.0.1:8080\"".to_owned()
         };
         p.check(is_address(address), key, &problem, &hint);
+    }
+    for (key, value) in [
+        ("header_timeout_ms", listen.header_timeout_ms),
+        ("body_timeout_ms", listen.body_timeout_ms),
+        ("write_timeout_ms", listen.write_timeout_ms),
+    ] {
+        p.between(&format!("listen.{key}"), value, 1, PATIENCE_MS_MAX, "it is in milliseconds");
+    }
+    for (key, value) in [
+        ("header_bytes_max", listen.header_bytes_max),
+        ("body_bytes_max", listen.body_bytes_max),
+        ("bodies_bytes_max", listen.bodies_bytes_max),
+        ("connections_max", listen.connections_max),
+    ] {
+        let hint = "0 would refuse every request";
+        p.between(&format!("listen.{key}"), value as u64, 1, i64::MAX as u64, hint);
+    }
+    for (key, other, is_set, wants) in [
+        ("listen.tls_cert", "tls_key", listen.tls_cert.is_some(), listen.tls_key.is_none()),
+        ("listen.tls_key", "tls_cert", listen.tls_key.is_some(), listen.tls_cert.is_none()),
+    ] {
+        let problem = format!("it is set without {other}");
+        p.check(!(is_set && wants), key, &problem, "TLS takes both");
     }
     let same = listen.public == listen.admin && !listen.public.ends_with(":0");
     let hint = "the admin surface is never served on the public address; take another port";
@@ -242,20 +276,6 @@ fn limits(p: &mut Problems<'_>, config: &GuardConfig) {
         let fine = !name.is_empty() && name.len() <= 64;
         let key = format!("limits.plan.{name}");
         p.check(fine, &key, "the name of a plan has 1 to 64 bytes", "");
-    }
-}
-
-fn policies(p: &mut Problems<'_>, config: &GuardConfig) {
-    let mut seen = BTreeSet::new();
-    for (at, policy) in config.policy.iter().enumerate() {
-        let key = format!("policy[{at}].name");
-        let fine = !policy.name.is_empty()
-            && policy.name.len() <= 64
-            && policy.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-        let problem = "a name has 1 to 64 letters, digits, '-', '_' or '.'";
-        p.check(fine, &key, problem, "");
-        let problem = format!("{:?} is the name of an earlier policy", policy.name);
-        p.check(seen.insert(policy.name.as_str()), &key, &problem, "names are unique");
     }
 }
 

@@ -26,21 +26,30 @@ const VALUES: [(&str, &str); 16] = [
     ("listen.tls_cert", "\"/etc/stillwatch/tls.crt\""),
     ("listen.tls_key", "\"/etc/stillwatch/tls.key\""),
     ("policy.measure", "\"shadow\""),
-    ("limits.plan", "default"),
-    ("limits.price", "default"),
+    ("observe.otlp_headers_env", "\"OTLP_HEADERS\""),
+    ("policy.webhook_key_env", "\"VERIFICATION_KEY\""),
     ("store.secret_env", "\"STILLWATCH_KEY_SECRET\""),
 ];
+
+/// What a table of tables is written for.
+const NAMES: [(&str, &str); 2] = [("limits.plan", "default"), ("limits.price", "smollm2")];
+
+/// Tables that are in force as they stand in the example; of the others that needn't be there
+/// every line is behind a #.
+const SHOWN: [&str; 3] = ["upstream", "policy", "limits.plan"];
 
 struct Writer {
     schema: Value,
     out: String,
+    /// Whether lines are behind a #.
+    is_off: bool,
 }
 
 /// The example.
 pub(super) fn example() -> String {
     let schema = schemars::schema_for!(GuardConfig).to_value();
     let defaults = serde_json::to_value(GuardConfig::default()).unwrap_or_default();
-    let mut writer = Writer { schema: schema.clone(), out: String::new() };
+    let mut writer = Writer { schema: schema.clone(), out: String::new(), is_off: false };
     writer.comment(
         "Configuration of the guard. Every key may be left out; what is written here is the \
          default. Keys behind a # have none: take the # away to set them.",
@@ -79,6 +88,12 @@ impl Writer {
         writeln!(self.out, "{line}").ok();
     }
 
+    /// A line that sets something.
+    fn setting(&mut self, line: &str) {
+        let off = if self.is_off { "# " } else { "" };
+        self.line(&format!("{off}{line}"));
+    }
+
     /// Keys with plain values first, as TOML wants it; then tables.
     fn table(&mut self, path: &str, schema: &Value, defaults: &Value, depth: usize) {
         if depth > DEPTH_MAX {
@@ -112,19 +127,26 @@ impl Writer {
         self.describe(schema);
         let target = self.resolve(schema);
         let null = Value::Null;
+        let was_off = self.is_off;
+        // A table that has a default stands with it.
+        let has_default =
+            target.get("properties").is_some() && defaults.is_some_and(Value::is_object);
+        self.is_off |= !has_default && !SHOWN.contains(&path);
         if let Some(items) = target.get("items") {
             let items = self.resolve(items);
-            self.line(&format!("[[{path}]]"));
+            self.setting(&format!("[[{path}]]"));
             self.table(path, &items, &item_defaults(&items), depth + 1);
         } else if let Some(values) = target.get("additionalProperties").filter(|v| v.is_object()) {
             let values = self.resolve(values);
-            let path = join(path, "default");
-            self.line(&format!("[{path}]"));
+            let name = NAMES.iter().find(|(table, _)| *table == path);
+            let path = join(path, name.map_or("example", |(_, name)| *name));
+            self.setting(&format!("[{path}]"));
             self.table(&path, &values, &item_defaults(&values), depth + 1);
         } else {
-            self.line(&format!("[{path}]"));
+            self.setting(&format!("[{path}]"));
             self.table(path, &target, defaults.unwrap_or(&null), depth + 1);
         }
+        self.is_off = was_off;
     }
 
     fn describe(&mut self, schema: &Value) {
@@ -146,8 +168,8 @@ impl Writer {
         let default = default.filter(|value| !value.is_null()).and_then(toml_value);
         let is_required = matches!(path, "upstream.url" | "policy.name" | "policy.measure");
         match (default, given) {
-            (_, Some(value)) if is_required => self.line(&format!("{name} = {value}")),
-            (Some(value), _) => self.line(&format!("{name} = {value}")),
+            (_, Some(value)) if is_required => self.setting(&format!("{name} = {value}")),
+            (Some(value), _) => self.setting(&format!("{name} = {value}")),
             (None, Some(value)) => self.line(&format!("# {name} = {value}")),
             (None, None) => {
                 let value = self.by_type(schema);

@@ -1,5 +1,6 @@
 //! Where each key of a configuration stands, so that an error can name its line.
 
+use crate::GuardError;
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
@@ -75,6 +76,19 @@ impl Places {
                 return Some(*line);
             }
             path = path.get(..path.rfind(['.', '['])?)?;
+        }
+    }
+
+    /// Gives a module's complaint about a setting the place of that setting.
+    pub(crate) fn place(&self, error: GuardError) -> GuardError {
+        match error {
+            GuardError::Config { file: None, line: None, problem, hint } => {
+                let key = problem.split(':').next().unwrap_or_default();
+                let line = self.line(key);
+                let file = line.and_then(|_| self.file.clone());
+                GuardError::Config { file, line, problem, hint }
+            }
+            other => other,
         }
     }
 

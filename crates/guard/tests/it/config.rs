@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use stillwatch_evidence::{Report as _, Secret};
+use stillwatch_guard::exposure::ExposureConfig;
 use stillwatch_guard::{GuardConfig, GuardError, Secrets};
 
 /// Reads a text as if it stood in `guard.toml`; what is said of it, with the hint.
@@ -90,13 +91,42 @@ fn a_wrong_line_is_named_with_its_key_and_what_to_do() {
         ),
         (
             "[[policy]]\nname = \"a\"\nmeasure = \"shadow\"\n[[policy]]\nname = \"a\"\nmeasure = \"shadow\"",
-            &["guard.toml:7: policy[1].name: ", "earlier policy"],
+            &["guard.toml:7: policy[1].name: ", "twice"],
         ),
         (
             "[[policy]]\nname = \"a\"\nmeasure = \"shadwo\"",
             &["guard.toml:5: policy[0].measure: \"shadwo\"", "did you mean \"shadow\"?"],
         ),
-        ("[[policy]]\nname = \"<b>\"\nmeasure = \"shadow\"", &["guard.toml:4: policy[0].name: "]),
+        ("[[policy]]\nname = \"\"\nmeasure = \"shadow\"", &["guard.toml:4: policy[0].name: "]),
+        (
+            "[[policy]]\nname = \"a\"\nmeasure = \"suspension\"\nneeds_human = false",
+            &["guard.toml:6: policy[0].needs_human: ", "only a human"],
+        ),
+        ("[exposure]\nepoch_s = 0", &["guard.toml:4: exposure.epoch_s: 0"]),
+        (
+            "[exposure]\nrates = [{ rate = 3 }]",
+            &["guard.toml:4: exposure.rates[0].rate: 3 is no share"],
+        ),
+        (
+            "[listen]\ntls_cert = \"a.pem\"",
+            &["guard.toml:4: listen.tls_cert: it is set without tls_key"],
+        ),
+        (
+            "[listen]\nbody_bytes_max = 0",
+            &["guard.toml:4: listen.body_bytes_max: 0 is out of range"],
+        ),
+        (
+            "[observe]\nlog_level = \"loud\"",
+            &["guard.toml:4: observe.log_level: ", "expected one of error"],
+        ),
+        (
+            "[observe]\notlp_sample_ratio = 7",
+            &["guard.toml:4: observe.otlp_sample_ratio: 7", "write 0.07"],
+        ),
+        (
+            "[observe]\notlp_endpoint = \"grpc://a\"",
+            &["guard.toml:4: observe.otlp_endpoint: ", "4318"],
+        ),
         ("[live]\naccounts_max = 0", &["guard.toml:4: live.accounts_max: 0 is out of range"]),
         ("[live]\nanalyse_every_s = 0", &["guard.toml:4: live.analyse_every_s: 0"]),
         ("[live]\nenabled = true\nenabled = true", &["guard.toml:5: ", "duplicate key"]),
@@ -189,6 +219,7 @@ fn the_example_parses_and_holds_the_defaults() {
         places,
         policy: config.policy.clone(),
         limits: config.limits.clone(),
+        exposure: ExposureConfig { rates: config.exposure.rates.clone(), ..defaults.exposure },
         ..defaults
     };
     assert_eq!(config, expected, "{example}");
@@ -196,9 +227,10 @@ fn the_example_parses_and_holds_the_defaults() {
     let all: String = example
         .lines()
         .map(|line| {
-            let key = line
-                .strip_prefix("# ")
-                .filter(|rest| rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')));
+            let key = line.strip_prefix("# ").filter(|rest| {
+                rest.starts_with('[')
+                    || rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '))
+            });
             format!("{}\n", key.unwrap_or(line))
         })
         .collect();
