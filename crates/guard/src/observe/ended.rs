@@ -110,7 +110,9 @@ impl Observer {
         if let Some(cost) = ended.cost {
             self.metrics.spent(cost);
         }
-        let failed = ended.status >= 500 || ended.error.is_some();
+        // Refusals are the client's fault and can be as many as it likes; so is its going away.
+        let broke_off = ended.error.is_some_and(|error| error != "client_gone");
+        let failed = ended.status >= 500 || (ended.status < 400 && broke_off);
         let logged = match self.log_requests {
             LogRequests::None => false,
             LogRequests::Failed => failed,

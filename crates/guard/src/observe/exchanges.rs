@@ -186,11 +186,13 @@ impl Writer {
                     self.note(&written);
                 }
                 // Whoever asked may have gone.
-                Ok(Job::Forget(account, reply)) => drop(reply.send(self.forget(&account))),
+                Ok(Job::Forget(account, reply)) => {
+                    reply.send(self.forget(&account)).ok();
+                }
                 Ok(Job::Flush(reply)) => {
                     let flushed = self.flush();
                     self.note(&flushed);
-                    drop(reply.send(()));
+                    reply.send(()).ok();
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) => {
                     let flushed = self.flush();
