@@ -86,9 +86,14 @@ impl Guard {
         let keys = Keys::open(store.clone(), secrets).await?;
         let limits =
             Limits::open_with_clock(&config.limits, store.clone(), Arc::clone(&clock)).await?;
-        let exposure =
-            Capture::open(&config.exposure, &config.data, Arc::clone(&clock), Arc::clone(&metrics))
-                .await?;
+        let exposure = Capture::open(
+            &config.exposure,
+            &config.data,
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+            &store,
+        )
+        .await?;
         let shared_key = SharedKey::of(&config.sharing, secrets)?;
         let detector = Detector::start(
             &config.live,

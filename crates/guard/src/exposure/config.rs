@@ -27,6 +27,10 @@ pub struct ExposureConfig {
     /// Days for which texts are kept. Older exposures can't be opened any more, so an audit must
     /// not ask about them. Absent: for ever.
     pub keep_days: Option<u32>,
+    /// Marks of released texts that are remembered, so that no later request with a passage of
+    /// one is exposed; about 100 for a text of 1,000 characters. A mark takes 9 to 18 bytes of
+    /// memory; the newest half is remembered for certain.
+    pub released_marks_max: usize,
     /// What becomes of a request that is to be exposed while the ledger can't be written.
     pub on_ledger_failure: OnLedgerFailure,
 }
@@ -68,6 +72,7 @@ impl Default for ExposureConfig {
             slot_timeout_ms: 900_000,
             epoch_s: 3_600,
             keep_days: None,
+            released_marks_max: 1 << 20,
             on_ledger_failure: OnLedgerFailure::ServeUnexposed,
         }
     }
@@ -119,6 +124,7 @@ impl ExposureConfig {
         positive("slot_timeout_ms", self.slot_timeout_ms)?;
         positive("epoch_s", self.epoch_s)?;
         positive("concurrent_max", self.concurrent_max as u64)?;
+        positive("released_marks_max", self.released_marks_max as u64)?;
         positive("keep_days", u64::from(self.keep_days.unwrap_or(1)))
     }
 }

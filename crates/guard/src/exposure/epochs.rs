@@ -5,6 +5,7 @@
 //! log that is cut back later contradicts the others.
 
 use super::Capture;
+use super::share::{Taken, exchange};
 use super::writer::Order;
 use crate::store::HeadRow;
 use crate::{Guard, GuardError};
@@ -29,8 +30,10 @@ pub(crate) fn start(guard: &Arc<Guard>) {
     }
     let weak = Arc::downgrade(guard);
     let mut last_ms = guard.clock.now_ms();
+    let is_shared = guard.store.is_shared();
     tokio::spawn(async move {
         let mut recorded = Recorded::new();
+        let mut taken = Taken::default();
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let Some(guard) = weak.upgrade() else { return };
@@ -38,6 +41,9 @@ pub(crate) fn start(guard: &Arc<Guard>) {
             // A full queue is looked at again in a second.
             if capture.orders.try_send(Order::Tick).is_err() && capture.orders.is_closed() {
                 return;
+            }
+            if is_shared {
+                exchange(&guard, capture, &mut taken).await;
             }
             let now_ms = guard.clock.now_ms();
             let epoch_ms = i64::try_from(capture.config.epoch_s.saturating_mul(1_000));

@@ -252,10 +252,10 @@ fn whole_lines(path: &Path) -> io::Result<u64> {
     }
 }
 
-fn read_file(
-    path: &Path,
-    take: &mut dyn FnMut(Line, u64, &[u8]) -> io::Result<()>,
-) -> io::Result<()> {
+/// Takes a line, its offset and its bytes.
+type TakeLine<'a> = dyn FnMut(Line, u64, &[u8]) -> io::Result<()> + 'a;
+
+fn read_file(path: &Path, take: &mut TakeLine<'_>) -> io::Result<()> {
     let mut reader = BufReader::with_capacity(1 << 16, File::open(path)?);
     let mut bytes = Vec::new();
     let mut offset = 0;

@@ -40,8 +40,37 @@ struct Generations {
     older: Set,
     /// Marks that aren't in the file yet.
     unwritten: Vec<u64>,
+    /// Marks that other nodes don't know yet; absent where there are none.
+    unshared: Option<std::collections::VecDeque<u64>>,
     /// The newer generation was full since the file was last written.
     has_turned: bool,
+}
+
+impl Generations {
+    /// Whether the mark is new in the newer generation.
+    fn put(&mut self, mark: u64, generation_max: usize) -> bool {
+        if self.newer.contains(&mark) {
+            return false;
+        }
+        if self.newer.len() >= generation_max {
+            self.older = std::mem::take(&mut self.newer);
+            self.unwritten.clear();
+            self.has_turned = true;
+        }
+        self.newer.insert(mark);
+        self.unwritten.push(mark);
+        true
+    }
+
+    fn wait_to_be_shared(&mut self, mark: u64, bound: usize) {
+        if let Some(unshared) = &mut self.unshared {
+            // While the store is away for long, the oldest are forgotten.
+            if unshared.len() >= bound {
+                unshared.pop_front();
+            }
+            unshared.push_back(mark);
+        }
+    }
 }
 
 /// The set.
@@ -73,17 +102,42 @@ impl Marks {
         marks.iter().any(|mark| sets.newer.contains(mark) || sets.older.contains(mark))
     }
 
+    /// From now on, new marks wait for [`Self::take_unshared`].
+    pub(super) fn share(&self) {
+        self.lock().unshared.get_or_insert_default();
+    }
+
+    /// Up to `n` marks that other nodes don't know yet.
+    pub(super) fn take_unshared(&self, n: usize) -> Vec<u64> {
+        let mut sets = self.lock();
+        let Some(unshared) = &mut sets.unshared else { return Vec::new() };
+        let n = n.min(unshared.len());
+        unshared.drain(..n).collect()
+    }
+
+    /// Gives back what couldn't be shared.
+    pub(super) fn put_back_unshared(&self, marks: &[u64]) {
+        if let Some(unshared) = &mut self.lock().unshared {
+            marks.iter().rev().for_each(|&mark| unshared.push_front(mark));
+        }
+    }
+
+    /// Puts marks of other nodes into the set.
+    pub(super) fn insert_shared(&self, marks: &[u64]) {
+        let sets = &mut *self.lock();
+        for &mark in marks {
+            if !sets.older.contains(&mark) {
+                sets.put(mark, self.generation_max);
+            }
+        }
+    }
+
     /// Puts marks into the set.
     pub(super) fn insert(&self, marks: &[u64]) {
         let sets = &mut *self.lock();
         for &mark in marks {
-            if sets.newer.len() >= self.generation_max {
-                sets.older = std::mem::take(&mut sets.newer);
-                sets.unwritten.clear();
-                sets.has_turned = true;
-            }
-            if sets.newer.insert(mark) {
-                sets.unwritten.push(mark);
+            if sets.put(mark, self.generation_max) {
+                sets.wait_to_be_shared(mark, self.generation_max);
             }
         }
     }
@@ -96,17 +150,13 @@ impl Marks {
         if others.iter().chain([&mark]).any(known) {
             return false;
         }
-        if sets.newer.len() >= self.generation_max {
-            sets.older = std::mem::take(&mut sets.newer);
-            sets.unwritten.clear();
-            sets.has_turned = true;
-        }
-        sets.newer.insert(mark);
-        sets.unwritten.push(mark);
+        sets.put(mark, self.generation_max);
+        sets.wait_to_be_shared(mark, self.generation_max);
         true
     }
 
     /// How many there are.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         let sets = self.lock();
         sets.newer.len() + sets.older.len()

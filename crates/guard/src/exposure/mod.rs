@@ -20,6 +20,7 @@ mod marks;
 pub mod public;
 mod quotes;
 mod serve;
+mod share;
 mod skip;
 mod slots;
 mod spend;
@@ -34,7 +35,7 @@ pub(crate) use serve::{Call, NotServed, serve};
 pub use skip::{PROMPT_BYTES_MAX, Skip};
 pub use verdict::{Failure, set_aside_text};
 
-use crate::{Clock, GuardError, observe::Metrics};
+use crate::{Clock, GuardError, observe::Metrics, store::Store};
 use jiff::Timestamp;
 use keep::Keep;
 use marks::Marks;
@@ -45,14 +46,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use stillwatch_evidence::ledger::{Entropy as _, Ledger, OsEntropy};
+use stillwatch_evidence::ledger::{Entropy as _, Ledger, OsEntropy, from_hex_exact, to_hex};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use writer::{ORDERS_MAX, Order, Parts, Shared, Writer};
 
 /// Conversations that are remembered as exposed.
-const CONVERSATIONS_MAX: usize = 1 << 20;
-/// Marks of released texts that are remembered: about 40,000 texts of 1,000 characters.
-const RELEASED_MAX: usize = 1 << 22;
+const CONVERSATIONS_MAX: usize = 1 << 19;
 /// Questions about the ledger from outside at once.
 const READERS_MAX: usize = 8;
 /// How long a stop waits for exposures that are under way.
@@ -128,16 +127,19 @@ impl Capture {
         data: &Path,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
+        store: &Store,
     ) -> Result<Option<Self>, GuardError> {
         config.check()?;
         let has_ledger = ledger_dir(data).join("log.json").exists();
         if !config.is_on() && !has_ledger {
             return Ok(None);
         }
+        // Nodes that share what they remember must make the same marks.
+        let key = if store.is_shared() { Some(shared_key(store).await?) } else { None };
         let (config, data) = (config.clone(), data.to_path_buf());
         // Reading a large ledger takes a while.
         let opened = tokio::task::spawn_blocking(move || {
-            Self::open_blocking(config, &data, has_ledger, clock, metrics)
+            Self::open_blocking(config, &data, has_ledger, clock, metrics, key)
         });
         opened.await.map_err(|_| GuardError::setting("opening the ledger panicked"))?.map(Some)
     }
@@ -148,15 +150,24 @@ impl Capture {
         has_ledger: bool,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
+        shared_key: Option<[u8; 32]>,
     ) -> Result<Self, GuardError> {
         let (dir, kept) = (ledger_dir(data), kept_dir(data));
         let now = Timestamp::from_millisecond(clock.now_ms()).unwrap_or_default();
         let ledger = if has_ledger { Ledger::open(&dir)? } else { Ledger::create(&dir, now)? };
         let keep = Keep::open(kept.clone())?;
-        let key = MarkKey(secret(&kept.join("marks.key"))?);
+        let key = match shared_key {
+            Some(key) => MarkKey(key),
+            None => MarkKey(secret(&kept.join("marks.key"))?),
+        };
         let conversations =
             Arc::new(Marks::open(kept.join("conversations.marks"), CONVERSATIONS_MAX)?);
-        let released = Arc::new(Marks::open(kept.join("released.marks"), RELEASED_MAX)?);
+        let released =
+            Arc::new(Marks::open(kept.join("released.marks"), config.released_marks_max)?);
+        if shared_key.is_some() {
+            conversations.share();
+            released.share();
+        }
         let spend = Arc::new(Spend::open(kept.join("spent"), config.tokens_per_day));
         let shared = Arc::new(Shared::default());
         let mut draw_key = [0; 32];
@@ -264,6 +275,16 @@ impl Capture {
             tokio::task::spawn_blocking(move || thread.join().is_ok()).await.ok();
         }
     }
+}
+
+/// The key of the marks that all nodes of a store make.
+async fn shared_key(store: &Store) -> Result<[u8; 32], GuardError> {
+    let mut key = [0; 32];
+    OsEntropy.fill(&mut key)?;
+    let (agreed, _) = store.setting_or("exposure_marks_key", &to_hex(&key)).await?;
+    from_hex_exact(&agreed).map_err(|e| {
+        GuardError::setting(format!("the store's setting exposure_marks_key is no key: {e}"))
+    })
 }
 
 /// A secret of 32 bytes in a file, made where it is missing.

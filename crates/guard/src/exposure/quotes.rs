@@ -205,7 +205,8 @@ mod tests {
     }
 
     fn text(n: usize) -> String {
-        (0..n).map(|i| format!("w{:x} ", mix(i as u64) >> 40)).collect()
+        let words: Vec<String> = (0..n).map(|i| format!("w{:x}", mix(i as u64) >> 40)).collect();
+        words.join(" ")
     }
 
     #[test]

@@ -2,12 +2,13 @@
 //!
 //! The client gets the first byte when the heads of *both* answers are there, so that it can't
 //! tell from an error, or from its absence, which slot was released. Where one of the two failed
-//! by then, the client gets the other one whatever the coin says, and the pair is set aside.
+//! by then, or took [`HEAD_PATIENCE`] longer, the client gets the other one whatever the coin says,
+//! and the pair is set aside.
 
 use super::draw::Wanted;
 use super::forward::{Forward, Piece};
 use super::slots::{self, Slot, Task, slot};
-use super::verdict::{SlotEnd, judge};
+use super::verdict::{Failure, SlotEnd, judge};
 use super::writer::{Begun, End, Order};
 use super::{Capture, OnLedgerFailure, Skip};
 use crate::limits::{Cost, Permit};
@@ -20,6 +21,9 @@ use http::{HeaderValue, Response, response::Parts};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
+
+/// How much later than the first head the second one may come.
+const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A request on its way.
 #[derive(Debug)]
@@ -139,20 +143,45 @@ fn choose(heads: &[Result<Parts, UpstreamError>; 2], coin: usize) -> usize {
     };
     match [is_good(&heads[0]), is_good(&heads[1])] {
         [true, true] => coin.min(1),
-        [true, false] => 0,
         [false, true] => 1,
         [false, false] if heads[0].is_err() && heads[1].is_ok() => 1,
-        [false, false] => 0,
+        [_, false] => 0,
     }
+}
+
+/// Heads of both answers, and whether one of them came too late. Treats both slots alike.
+async fn both_heads(
+    slot_0: &mut Slot,
+    slot_1: &mut Slot,
+) -> ([Result<Parts, UpstreamError>; 2], bool) {
+    let known = |head: Result<_, _>| head.unwrap_or(Err(UpstreamError::Broken));
+    let is_good = |head: &Result<Parts, UpstreamError>| {
+        head.as_ref().is_ok_and(|parts| parts.status.is_success())
+    };
+    let (first, at) = tokio::select! {
+        biased;
+        head = &mut slot_0.head => (known(head), 0),
+        head = &mut slot_1.head => (known(head), 1),
+    };
+    let other = if at == 0 { &mut slot_1.head } else { &mut slot_0.head };
+    // Without a good answer at hand there is nothing to gain by not waiting.
+    let (second, is_late) = if is_good(&first) {
+        match tokio::time::timeout(HEAD_PATIENCE, other).await {
+            Ok(head) => (known(head), false),
+            Err(_) => (Err(UpstreamError::Timeout), true),
+        }
+    } else {
+        (known(other.await), false)
+    };
+    (if at == 0 { [first, second] } else { [second, first] }, is_late)
 }
 
 impl Conduct {
     async fn run(self, slots: [Slot; 2]) {
         let Self { guard, begun, wanted, upstream, call, answer } = self;
         let Some(capture) = guard.exposure.as_ref() else { return };
-        let [slot_0, slot_1] = slots;
-        let head = |head: Result<_, _>| head.unwrap_or(Err(UpstreamError::Broken));
-        let heads = [head(slot_0.head.await), head(slot_1.head.await)];
+        let [mut slot_0, mut slot_1] = slots;
+        let (heads, is_late) = both_heads(&mut slot_0, &mut slot_1).await;
         let out = choose(&heads, begun.opening.slot.unwrap_or(0));
         let [head_0, head_1] = heads;
         // The other slot's bytes end here.
@@ -167,9 +196,10 @@ impl Conduct {
         let error = response.as_ref().err().copied();
         answer.send(response).ok();
 
-        let end = |end: Result<_, _>| end.unwrap_or(SlotEnd::failed(super::Failure::Upstream));
+        let end = |end: Result<_, _>| end.unwrap_or_else(|_| SlotEnd::failed(Failure::Upstream));
         let ends = [end(slot_0.settled.await), end(slot_1.settled.await)];
-        let failure = judge(&ends[0], &ends[1]);
+        let late = is_late.then_some(Failure::TimeOut);
+        let failure = judge(&ends[0], &ends[1]).into_iter().chain(late).min();
         let costs = [cost(&ends[0], &call), cost(&ends[1], &call)];
         let [end_0, end_1] = ends;
         let texts = [end_0.text.clone(), end_1.text.clone()];
@@ -229,6 +259,7 @@ fn cost(end: &SlotEnd, call: &Call) -> Cost {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "a head as a slot reports it")]
     fn head(status: u16) -> Result<Parts, UpstreamError> {
         let mut response = Response::new(());
         *response.status_mut() = http::StatusCode::from_u16(status).expect("a status");

@@ -180,13 +180,11 @@ async fn read(
     let mut marks = Vec::new();
     loop {
         let frame = if reading.settled.is_some() {
-            match timeout_at(task.deadline, body.frame()).await {
-                Ok(frame) => frame,
-                Err(_) => {
-                    reading.settle(Some(Failure::TimeOut), None, &mut marks);
-                    continue;
-                }
-            }
+            let Ok(frame) = timeout_at(task.deadline, body.frame()).await else {
+                reading.settle(Some(Failure::TimeOut), None, &mut marks);
+                continue;
+            };
+            frame
         } else {
             tokio::select! {
                 frame = body.frame() => frame,

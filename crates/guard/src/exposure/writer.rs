@@ -49,6 +49,9 @@ pub(super) struct End {
     pub(super) is_kept: bool,
 }
 
+/// A request, and who waits for its first entry.
+type Begin = (Box<KeptRequest>, oneshot::Sender<Result<Begun, Skip>>);
+
 /// What is asked of the thread.
 pub(super) enum Order {
     Begin(Box<KeptRequest>, oneshot::Sender<Result<Begun, Skip>>),
@@ -196,11 +199,7 @@ impl Writer {
         self.stop();
     }
 
-    fn write(
-        &mut self,
-        begins: &mut Vec<(Box<KeptRequest>, oneshot::Sender<Result<Begun, Skip>>)>,
-        ends: &mut Vec<End>,
-    ) {
+    fn write(&mut self, begins: &mut Vec<Begin>, ends: &mut Vec<End>) {
         let unasked = self.begin_all(std::mem::take(begins));
         ends.extend(unasked);
         self.end_all(std::mem::take(ends));
@@ -210,7 +209,7 @@ impl Writer {
         match order {
             Order::Begin(..) | Order::End(_) => {}
             Order::CloseEpoch(anchors, reply) => {
-                reply.send(self.close_epoch(anchors)).ok();
+                reply.send(self.close_epoch(&anchors)).ok();
             }
             Order::Delete(account, reason, reply) => {
                 reply.send(self.delete(&account, &reason)).ok();
@@ -260,10 +259,7 @@ impl Writer {
     }
 
     /// Writes first entries. Returns the ends of those that nobody waits for any more.
-    fn begin_all(
-        &mut self,
-        begins: Vec<(Box<KeptRequest>, oneshot::Sender<Result<Begun, Skip>>)>,
-    ) -> Vec<End> {
+    fn begin_all(&mut self, begins: Vec<Begin>) -> Vec<End> {
         let mut unasked = Vec::new();
         if begins.is_empty() {
             return unasked;
@@ -379,7 +375,9 @@ impl Writer {
             }
             Err(error @ LedgerError::Refused { .. }) => {
                 tracing::error!(%error, "an exposure can't be finished");
-                ends.iter().for_each(|end| drop(self.open.remove(&end.opening.id)));
+                for end in &ends {
+                    self.open.remove(&end.opening.id);
+                }
             }
             Err(error) => {
                 self.failed(&error);
@@ -428,7 +426,7 @@ impl Writer {
 
     fn close_epoch(
         &mut self,
-        anchors: Vec<(String, SignedHead)>,
+        anchors: &[(String, SignedHead)],
     ) -> Result<Option<SignedHead>, LedgerError> {
         let now = Timestamp::from_millisecond(self.clock.now_ms()).unwrap_or_default();
         let Some(ledger) = self.usable() else { return Ok(None) };
@@ -491,7 +489,7 @@ impl Writer {
         });
         let open: Vec<End> = open.collect();
         self.end_all(open);
-        if let Err(error) = self.close_epoch(Vec::new()) {
+        if let Err(error) = self.close_epoch(&[]) {
             tracing::warn!(%error, "the last head can't be signed");
         }
         self.flush_marks();
@@ -513,7 +511,7 @@ impl End {
 
 fn close_epoch(
     ledger: &mut Ledger,
-    anchors: Vec<(String, SignedHead)>,
+    anchors: &[(String, SignedHead)],
     now: Timestamp,
 ) -> Result<Option<SignedHead>, LedgerError> {
     let last = ledger.heads().last().map(|signed| (signed.head.tree_size, signed.head.time));

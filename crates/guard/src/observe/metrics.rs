@@ -67,7 +67,8 @@ pub struct Metrics {
     pub exposures_skipped: ByName<Counter>,
     /// Finished exposures whose texts are the same.
     pub exposures_identical: Counter,
-    /// Tokens sampled for withheld texts: what exposure costs.
+    /// Half of the tokens of both texts of exposed requests: what exposure costs, without telling
+    /// which text was longer.
     pub exposure_tokens: Counter,
     /// Group fsyncs of the ledger.
     pub ledger_fsync: Durations,
@@ -156,7 +157,7 @@ impl Metrics {
         r.register("exposures_skipped", help, self.exposures_skipped.clone());
         let help = "Exposures whose texts are the same";
         r.register("exposures_identical", help, self.exposures_identical.clone());
-        let help = "Tokens sampled for withheld texts";
+        let help = "Tokens sampled besides what was sent";
         r.register("exposure_tokens", help, self.exposure_tokens.clone());
         let help = "Group fsyncs of the ledger";
         r.register_with_unit("ledger_fsync", help, Unit::Seconds, self.ledger_fsync.clone());

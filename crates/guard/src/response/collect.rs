@@ -10,6 +10,7 @@ const DONE: &[u8] = b"[DONE]";
 
 /// Collects.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the answer")]
 pub(super) struct Collector {
     api: Api,
     answer: Answer,

@@ -21,6 +21,7 @@ pub const PIECE_BYTES_MAX: usize = 8 << 20;
 
 /// What an answer was.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the answer")]
 pub struct Answer {
     /// Its text (that of the first choice).
     pub text: String,

@@ -89,6 +89,7 @@ impl<'de> Visitor<'de> for SaidVisitor {
 
 /// Tokens, as all of the shapes count them.
 #[derive(Debug, Default, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the wire")]
 pub(super) struct Usage {
     #[serde(default)]
     pub(super) prompt_tokens: Option<u64>,

@@ -14,9 +14,12 @@ fn said(view: &RequestView) -> Vec<(&str, &str)> {
     view.messages.iter().map(|m| (m.role.as_str(), m.content.as_str())).collect()
 }
 
+/// A shape, a body, its messages, and whether there is more than text.
+type Shape = (Api, Value, &'static [(&'static str, &'static str)], bool);
+
 #[test]
 fn each_shape_gives_its_conversation() {
-    let cases: [(Api, Value, &[(&str, &str)], bool); 16] = [
+    let cases: [Shape; 16] = [
         (
             Api::Chat,
             json!({"model": "m", "messages": [

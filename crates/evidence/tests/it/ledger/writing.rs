@@ -145,3 +145,24 @@ fn witnesses_sign_heads() {
     drop(ledger);
     assert_eq!(LogView::open(dir.path()).unwrap().heads(), [cosigned]);
 }
+
+#[test]
+fn heads_of_other_logs_are_recorded_and_checked() {
+    let (here, there) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("one"));
+    let now: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
+    let mut other = Ledger::create(there.path(), now).expect("a ledger");
+    let head = other.close_epoch(now).expect("a head");
+    let mut ledger = Ledger::create(here.path(), now).expect("a ledger");
+    ledger.record_heads(&[("node-2", &head)]).expect("recorded");
+    let mut forged = head.clone();
+    forged.head.tree_size += 1;
+    assert!(ledger.record_heads(&[("node-2", &forged)]).is_err(), "it doesn't verify");
+    let own = ledger.close_epoch(now).expect("a head");
+    assert!(ledger.record_heads(&[("node-1", &own)]).is_err(), "its own");
+    drop(ledger);
+    let view = LogView::open(here.path()).expect("reads like a stranger");
+    assert_eq!(view.tree_size(), 1);
+    let Leaf::Anchor(anchor) = view.leaf(0).expect("a leaf") else { panic!("an anchor") };
+    assert_eq!((anchor.log_id, anchor.tree_size), (head.head.log_id.clone(), 0));
+    assert_eq!(anchor.head_hash, head.head_hash().expect("a hash"));
+}

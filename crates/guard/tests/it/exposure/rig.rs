@@ -13,7 +13,7 @@ use stillwatch_testkit::upstream::MockUpstream;
 /// Settings that expose every eligible request.
 pub(crate) fn exposing(upstream: &MockUpstream, data: &Path) -> GuardConfig {
     let mut config = config(&[upstream]);
-    config.data = data.to_owned();
+    data.clone_into(&mut config.data);
     config.exposure = ExposureConfig { rate: 1.0, ..ExposureConfig::default() };
     config.live.enabled = false;
     config
