@@ -33,6 +33,7 @@ fn decision(id: &str, account: &str) -> DecisionRow {
 }
 
 /// Everything once, on any database.
+#[expect(clippy::too_many_lines, reason = "one list of what must be the same on both")]
 async fn exercise(store: &Store) {
     // Settings: the first one wins.
     assert_eq!(store.setting_or("s", "a").await.expect("set"), ("a".to_owned(), true));
