@@ -256,7 +256,9 @@ impl Inner {
             let rows = self.store.accounts_changed((after.0, &after.1), PAGE).await?;
             let Some(last) = rows.last() else { break };
             after = (last.changed, last.name.clone());
-            rows.iter().for_each(|row| batch.account(row));
+            for row in &rows {
+                batch.account(row);
+            }
         }
         batch.finish_accounts();
         let mut admins = Vec::new();

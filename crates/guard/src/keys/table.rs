@@ -40,6 +40,8 @@ struct Key {
 }
 
 type Shards<T> = Box<[ArcSwap<Vec<T>>]>;
+/// By shard: what changes, and to what; `None`: it goes.
+type Changes<K, T> = BTreeMap<usize, Vec<(K, Option<T>)>>;
 
 /// Accounts and keys.
 #[derive(Debug)]
@@ -126,9 +128,8 @@ impl Table {
 #[derive(Debug)]
 pub(super) struct Batch<'a> {
     table: &'a Table,
-    /// By shard: accounts that are new, names that are gone.
-    accounts: BTreeMap<usize, Vec<(Arc<str>, Option<Arc<Account>>)>>,
-    keys: BTreeMap<usize, Vec<([u8; 32], Option<Key>)>>,
+    accounts: Changes<Arc<str>, Arc<Account>>,
+    keys: Changes<[u8; 32], Key>,
 }
 
 impl Batch<'_> {

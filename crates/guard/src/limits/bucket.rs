@@ -289,7 +289,9 @@ mod tests {
                     Step::Pass(ms) => {
                         now += ms;
                         store = rate.refill(store, ms);
-                        nodes.iter_mut().for_each(|node| node.pass(&rate, ms));
+                        for node in &mut nodes {
+                            node.pass(&rate, ms);
+                        }
                     }
                     Step::Take(n, amount) => {
                         let ok = nodes[n].check(&rate, amount, Credit::Nothing).is_ok();

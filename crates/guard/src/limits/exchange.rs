@@ -73,7 +73,7 @@ pub(super) async fn work(inner: Arc<Inner>, mut plans_version: i64) {
                 Err(error) => tracing::debug!(%error, "plans and nodes are not polled"),
             }
         }
-        if purged.elapsed() >= Duration::from_secs(3_600) {
+        if purged.elapsed() >= Duration::from_hours(1) {
             purged = Instant::now();
             let before_ms = inner.clock.now_ms() - FULL_AFTER_MS;
             if let Err(error) = inner.store.purge_budgets(before_ms).await {

@@ -4,7 +4,7 @@ use super::input::{ApiError, Body, Page, name, text, time};
 use crate::admin::auth::Admin;
 use crate::keys::NewAccount;
 use crate::store::AccountRow;
-use crate::{Clock, Guard, GuardError};
+use crate::{Guard, GuardError};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -35,7 +35,7 @@ fn view(row: &AccountRow) -> Value {
 async fn list(State(guard): State<Arc<Guard>>, page: Page) -> Result<Json<Value>, ApiError> {
     let rows = guard.store.accounts(&page.after, page.limit).await?;
     let last = rows.last().map(|row| row.name.clone());
-    Ok(page.answer("accounts", rows.iter().map(view).collect(), last.as_deref()))
+    Ok(page.answer("accounts", &rows.iter().map(view).collect::<Vec<_>>(), last.as_deref()))
 }
 
 #[derive(Debug, Deserialize)]

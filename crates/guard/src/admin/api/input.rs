@@ -1,6 +1,6 @@
 //! What the admin API takes and how it says what is wrong with it: every error names its field.
 
-use crate::{Clock, Guard, GuardError};
+use crate::{Guard, GuardError};
 use axum::Json;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -146,7 +146,7 @@ fn page(uri: &Uri) -> Result<Page, ApiError> {
 
 impl Page {
     /// A page's answer: the rows, and where the next page begins (`null` after the last).
-    pub(crate) fn answer(&self, what: &str, rows: Vec<Value>, last: Option<&str>) -> Json<Value> {
+    pub(crate) fn answer(&self, what: &str, rows: &[Value], last: Option<&str>) -> Json<Value> {
         let is_full = i64::try_from(rows.len()).is_ok_and(|n| n >= self.limit);
         Json(json!({ what: rows, "next": last.filter(|_| is_full) }))
     }

@@ -2,10 +2,10 @@
 //! request that makes it.
 
 use super::input::{ApiError, Body, Page, future, text, time};
+use crate::Guard;
 use crate::admin::auth::Admin;
 use crate::keys::NewKey;
 use crate::store::{KeyKind, KeyRow};
-use crate::{Clock, Guard};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -48,7 +48,7 @@ async fn page_of(
 ) -> Result<Json<Value>, ApiError> {
     let rows = guard.store.list_keys(kind, account, &page.after, page.limit).await?;
     let last = rows.last().map(|row| row.id.clone());
-    Ok(page.answer("keys", rows.iter().map(view).collect(), last.as_deref()))
+    Ok(page.answer("keys", &rows.iter().map(view).collect::<Vec<_>>(), last.as_deref()))
 }
 
 async fn list(State(guard): State<Arc<Guard>>, page: Page) -> Result<Json<Value>, ApiError> {

@@ -1,9 +1,9 @@
 //! Limits: plans, how the buckets of accounts and clusters stand, and the nodes that share them.
 
 use super::input::{ApiError, Body, name};
+use crate::Guard;
 use crate::admin::auth::Admin;
 use crate::limits::PlanLimits;
-use crate::{Clock, Guard};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post, put};
