@@ -47,6 +47,8 @@ pub struct Guard {
     pub exposure: Option<Capture>,
     /// Live detection.
     pub detector: Detector,
+    /// The key under which indicators are shared with other providers.
+    pub sharing: Option<SharedKey>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Logs, spans, kept exchanges.
@@ -124,6 +126,7 @@ impl Guard {
             policies,
             exposure,
             detector,
+            sharing: shared_key,
             metrics,
             observer,
             upstreams,

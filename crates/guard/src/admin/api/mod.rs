@@ -6,6 +6,7 @@ pub(crate) mod exposures;
 pub(crate) mod input;
 pub(crate) mod keys;
 pub(crate) mod limits;
+pub(crate) mod sharing;
 
 use crate::Guard;
 use axum::{
@@ -23,6 +24,7 @@ pub(super) fn router() -> Router<Arc<Guard>> {
         .merge(limits::router())
         .merge(exposures::router())
         .merge(decisions::router())
+        .merge(sharing::router())
         .fallback(async || problem(StatusCode::NOT_FOUND, "not_found", "there is no such path"))
 }
 
