@@ -246,6 +246,11 @@ impl PolicyConfig {
                  {BLOCKING_FAMILIES_MIN} families of evidence"
             ));
         }
+        if measure == Measure::SharedBudget && !self.exempt_plans.is_empty() {
+            return Err("exempt_plans: a shared budget is of accounts whatever their plan; name \
+                        exempt_accounts"
+                .to_owned());
+        }
         in_range("expires_hours", self.expires_hours, 0.01, EXPIRES_HOURS_MAX)?;
         in_range("dwell_hours", self.dwell_hours, 0.0, EXPIRES_HOURS_MAX)?;
         in_range("budget.accounts_share", self.budget.accounts_share, 0.0, 1.0)?;

@@ -255,14 +255,15 @@ impl Step<'_> {
         let milder = order.iter().rev().find(|other| {
             other.measure < policy.measure
                 && (policy.dry_run || !other.dry_run)
-                && !self.book.is_stopped(&other.name)
                 && applies(other, subject)
         });
         milder.is_none_or(|milder| {
-            self.book.open_of(subject.account, &milder.name).is_some_and(|decision| {
-                decision.state.is_in_force()
-                    && decision.made_ms.saturating_add(policy.dwell_ms()) <= self.now_ms
-            })
+            // One that stopped because it hit innocents is no step towards anything.
+            !self.book.is_stopped(&milder.name)
+                && self.book.open_of(subject.account, &milder.name).is_some_and(|decision| {
+                    decision.state.is_in_force()
+                        && decision.made_ms.saturating_add(policy.dwell_ms()) <= self.now_ms
+                })
         })
     }
 }

@@ -264,6 +264,18 @@ fn granted_appeals_stop_a_policy_and_clear_the_account() {
 }
 
 #[test]
+fn a_milder_policy_that_stopped_is_no_step_to_a_harsher_one() {
+    let policies = [policy(Measure::StripReasoning), policy(Measure::Exposure)];
+    let analysis = campaign(&["a"], &["text", "sharding"], 25);
+    let mut book = Book::default();
+    step(&policies, &mut book, &analysis, NOW);
+    book.stop("strip_reasoning", "it hits innocents");
+    assert!(step(&policies, &mut book, &analysis, NOW + 2 * DAY).is_empty());
+    book.resume("strip_reasoning", NOW + 2 * DAY);
+    assert_eq!(step(&policies, &mut book, &analysis, NOW + 2 * DAY).len(), 1);
+}
+
+#[test]
 fn a_verified_account_is_left_alone() {
     let policies = [policy(Measure::Verification)];
     let analysis = campaign(&["a"], &["text", "infrastructure", "sharding"], 25);
@@ -288,7 +300,8 @@ fn without_configuration_only_shadow_is_there() {
 
 #[test]
 fn what_no_configuration_can_lift_is_refused() {
-    let table: [(Measure, Tweak, &str); 12] = [
+    let table: [(Measure, Tweak, &str); 13] = [
+        (Measure::SharedBudget, |p| p.exempt_plans = vec!["p".into()], "policy[0].exempt_plans"),
         (Measure::Suspension, |p| p.needs_human = Some(false), "policy[0].needs_human"),
         (Measure::Verification, |p| p.families_min = Some(2), "policy[0].families_min"),
         (Measure::SharedBudget, |p| p.limits = None, "policy[0].limits"),
