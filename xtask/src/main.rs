@@ -21,7 +21,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   seeds [COUNT]  the demo once per seed (20 unless told otherwise), coins from the seed
   fuzz SECONDS   each fuzz target for so long (needs a nightly toolchain and cargo-fuzz)
   bench-gateway [--quick]  the guard beside nginx, LiteLLM and Portkey (set up if missing)
-  soak [SECONDS]  the guard at half load (600 unless told otherwise): memory, lost requests";
+  soak [SECONDS [PROGRAM]]  the guard at half load (600 s unless told otherwise; PROGRAM: not
+                 built, but this one): memory, lost and doubled requests";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         ["bench-gateway", "--quick"] => gateway::bench::run(&gateway::bench::QUICK),
         ["soak"] => gateway::soak::run("600"),
         ["soak", seconds] => gateway::soak::run(seconds),
+        ["soak", seconds, program] => gateway::soak::run_program(seconds, program.as_ref()),
         ["fuzz", seconds] => long::fuzz(seconds),
         _ => Err(anyhow::anyhow!("{USAGE}")),
     };

@@ -1,6 +1,6 @@
 //! The test run: the same steps here and in CI, with minutes per step.
 
-use crate::{generate, process, setup, tidy};
+use crate::{gateway, generate, process, setup, tidy};
 use anyhow::{Context as _, bail};
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ const DENY: &str = "0.20.2";
 
 type Step = (&'static str, fn() -> anyhow::Result<()>);
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     ("set-up", setup::run),
     ("format", || process::run("cargo", &["fmt", "--all", "--check"])),
     ("tidy", tidy::run),
@@ -46,6 +46,7 @@ const STEPS: [Step; 10] = [
             &["test", "--locked", "--profile", "ci", "--workspace", "--all-features", "--doc"],
         )
     }),
+    ("soak", || gateway::soak::run("60")),
     ("references", || generate::run(generate::Mode::Check)),
     ("demo", demo),
     ("licences", deny),

@@ -3,7 +3,7 @@
 use crate::case::CaseManifest;
 use crate::ledger::{Leaf, LedgerCheck, SignedHead};
 use crate::plan::{Plan, SealedPlan};
-use crate::{AuditResult, DemoReport, ErrorReport, Exposure, Reject};
+use crate::{AuditResult, DemoReport, ErrorReport, Exchange, Exposure, Reject};
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
 
@@ -14,6 +14,7 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("case.schema.json", schema::<CaseManifest>("The manifest of a case")),
         ("demo-report.schema.json", schema::<DemoReport>("The result of the demo")),
         ("error.schema.json", error_schema()),
+        ("exchange.schema.json", schema::<Exchange>("One line of a log")),
         ("exposure.schema.json", schema::<Exposure>("One line of a file of exposures")),
         ("ledger-check.schema.json", schema::<LedgerCheck>("The account of a ledger range")),
         ("ledger-leaf.schema.json", schema::<Leaf>("One entry of a ledger")),

@@ -33,14 +33,18 @@ const WARM_UP: f64 = 0.3;
 /// may take.
 const GROWTH_MAX_MB: f64 = 8.0;
 
-/// Runs it; `seconds` of load.
+/// Runs it with the program of the tests; `seconds` of load.
 pub(crate) fn run(seconds: &str) -> anyhow::Result<()> {
-    let seconds: u64 = seconds.parse().with_context(|| format!("{seconds:?} are no seconds"))?;
-    let time = Duration::from_secs(seconds.max(20));
     let features: &[&str] = if process::has("cmake") { &["--all-features"] } else { &[] };
     let build = ["build", "--locked", "--profile", "ci", "--package", "stillwatch"];
     process::run("cargo", &[&build[..], features].concat())?;
-    let program = process::root().join("target/ci/stillwatch");
+    run_program(seconds, &process::root().join("target/ci/stillwatch"))
+}
+
+/// Runs it with a program that is built already.
+pub(crate) fn run_program(seconds: &str, program: &Path) -> anyhow::Result<()> {
+    let seconds: u64 = seconds.parse().with_context(|| format!("{seconds:?} are no seconds"))?;
+    let time = Duration::from_secs(seconds.max(20));
     let data = process::root().join("target/soak");
     if data.exists() {
         fs_err::remove_dir_all(&data)?;
@@ -52,7 +56,7 @@ pub(crate) fn run(seconds: &str) -> anyhow::Result<()> {
     )]
     let numbers = (RATE_MAX * (time.as_secs_f64() + 10.0)) as usize;
     let upstream = Counting::start(numbers)?;
-    let server = guard(&program, &data, upstream.address, RATE_OF_EXPOSURE)?;
+    let server = guard(program, &data, upstream.address, RATE_OF_EXPOSURE)?;
     let most = probe(&server)?;
     let rate = (most / 2.0).min(RATE_MAX);
     say(&format!("soak: {rate:.0} requests/s for {} s ({most:.0} go)", time.as_secs()));
@@ -60,7 +64,7 @@ pub(crate) fn run(seconds: &str) -> anyhow::Result<()> {
     if !server.end() {
         bail!("the guard didn't end in order; see {}", data.join("stderr.log").display());
     }
-    let exposed = exposures(&program, &data)?;
+    let exposed = exposures(program, &data)?;
     judge(&outcome, &upstream, exposed, &rss)
 }
 

@@ -6,9 +6,11 @@
 
 mod keeper;
 mod seen;
+mod stored;
 mod worker;
 
 pub(crate) use seen::Seen;
+pub use stored::stored_analysis;
 
 use crate::{Clock, GuardError, observe::Metrics, store::Store};
 use arc_swap::ArcSwap;

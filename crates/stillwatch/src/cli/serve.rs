@@ -24,6 +24,10 @@ pub enum ServeStep {
     Exposures(ExposuresArgs),
     /// Make, list and revoke virtual keys (in the store; a running guard sees it within seconds)
     Keys(KeysVerb),
+    /// Say who would have been hit by policies in a log, without doing anything
+    DryRun(DryRunArgs),
+    /// Exchange indicators of campaigns with other providers without exchanging prompts
+    Indicators(IndicatorsVerb),
     /// Read a configuration and say what it means, without serving
     Check(CheckArgs),
     /// Print a configuration to start from
@@ -144,6 +148,60 @@ pub struct KeyImportArgs {
     /// Their plan
     #[arg(long)]
     pub plan: Option<String>,
+    /// Settings and state.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// Flags of `serve dry-run`.
+#[derive(Debug, Args)]
+pub struct DryRunArgs {
+    /// A guard's configuration; its policies and its settings of detection are tried
+    pub policy: PathBuf,
+    /// Logs (JSON lines of exchanges, plain, gz or zst), oldest first
+    #[arg(required = true, value_name = "LOG")]
+    pub logs: Vec<PathBuf>,
+    /// Print one JSON value on standard output, and nothing else there
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `serve indicators export|match`.
+#[derive(Debug, Args)]
+pub struct IndicatorsVerb {
+    /// Which of them.
+    #[command(subcommand)]
+    pub step: IndicatorsStep,
+}
+
+/// What can be done with indicators.
+#[derive(Debug, Subcommand)]
+pub enum IndicatorsStep {
+    /// Write what flagged campaigns share as keyed hashes
+    Export(IndicatorExportArgs),
+    /// Read another provider's file and say which of it is met here, and how often by chance
+    #[command(visible_alias = "import")]
+    Match(IndicatorMatchArgs),
+}
+
+/// Flags of `serve indicators export`.
+#[derive(Debug, Args)]
+pub struct IndicatorExportArgs {
+    /// File to write
+    pub file: PathBuf,
+    /// Who it comes from, in your own words
+    #[arg(long, default_value = "unnamed")]
+    pub source: String,
+    /// Settings and state.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// Flags of `serve indicators match`.
+#[derive(Debug, Args)]
+pub struct IndicatorMatchArgs {
+    /// The other provider's file
+    pub file: PathBuf,
     /// Settings and state.
     #[command(flatten)]
     pub place: PlaceArgs,

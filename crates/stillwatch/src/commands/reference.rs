@@ -16,7 +16,8 @@ pub fn run(args: &ReferenceArgs, printer: Printer) -> Result<Exit, Failure> {
     };
     fs_err::create_dir_all(&args.dir).map_err(|e| Failure::input("io", e))?;
     write("cli.md", cli_reference())?;
-    for (name, schema) in stillwatch_evidence::schemas() {
+    let guard = ("guard-config.schema.json", stillwatch_guard::GuardConfig::json_schema());
+    for (name, schema) in stillwatch_evidence::schemas().into_iter().chain([guard]) {
         let text = serde_json::to_string_pretty(&schema)
             .map_err(|e| Failure::new(Exit::Internal, "schema", e))?;
         write(name, text + "\n")?;

@@ -4,7 +4,9 @@
 //! variables that they name, a runtime. What the guard does is the business of `guard`.
 
 mod check;
+mod dry_run;
 mod exposures;
+mod indicators;
 mod keys;
 mod run;
 
@@ -23,6 +25,8 @@ pub fn run(verb: &ServeVerb, printer: Printer) -> Result<Exit, Failure> {
         None => run::run(&verb.run, printer),
         Some(ServeStep::Run(args)) => run::run(args, printer),
         Some(ServeStep::Exposures(args)) => exposures::run(args, printer),
+        Some(ServeStep::DryRun(args)) => dry_run::run(args, printer),
+        Some(ServeStep::Indicators(verb)) => indicators::run(&verb.step, printer),
         Some(ServeStep::Keys(verb)) => keys::run(&verb.step, printer),
         Some(ServeStep::Check(args)) => check::check(args, printer),
         Some(ServeStep::ExampleConfig(args)) => check::example(args, printer),
