@@ -20,7 +20,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   bench          the benchmarks of docs/benchmarks.md
   seeds [COUNT]  the demo once per seed (20 unless told otherwise), coins from the seed
   fuzz SECONDS   each fuzz target for so long (needs a nightly toolchain and cargo-fuzz)
-  bench-gateway [--quick]  the guard beside nginx, LiteLLM and Portkey (set up if missing)
+  bench-gateway [--quick] [PROGRAM]  the guard beside nginx, LiteLLM and Portkey (which are set up
+                 if missing); PROGRAM: not built, but this one
   soak [SECONDS [PROGRAM]]  the guard at half load (600 s unless told otherwise; PROGRAM: not
                  built, but this one): memory, lost and doubled requests";
 
@@ -36,8 +37,10 @@ fn main() -> ExitCode {
         ["bench"] => long::bench(),
         ["seeds"] => long::seeds("20"),
         ["seeds", count] => long::seeds(count),
-        ["bench-gateway"] => gateway::bench::run(&gateway::bench::FULL),
-        ["bench-gateway", "--quick"] => gateway::bench::run(&gateway::bench::QUICK),
+        ["bench-gateway", "--quick", program @ ..] => {
+            bench_gateway(&gateway::bench::QUICK, program)
+        }
+        ["bench-gateway", program @ ..] => bench_gateway(&gateway::bench::FULL, program),
         ["soak"] => gateway::soak::run("600"),
         ["soak", seconds] => gateway::soak::run(seconds),
         ["soak", seconds, program] => gateway::soak::run_program(seconds, program.as_ref()),
@@ -50,5 +53,13 @@ fn main() -> ExitCode {
             process::say(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+fn bench_gateway(plan: &gateway::bench::Plan, program: &[&str]) -> anyhow::Result<()> {
+    match program {
+        [] => gateway::bench::run(plan, None),
+        [program] => gateway::bench::run(plan, Some(program.as_ref())),
+        _ => anyhow::bail!("{USAGE}"),
     }
 }

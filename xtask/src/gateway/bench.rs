@@ -15,7 +15,7 @@ use crate::{
     setup,
 };
 use anyhow::{Context as _, bail};
-use std::{collections::BTreeMap, fmt::Write as _, process::Command, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path, process::Command, time::Duration};
 
 /// Connections of the throughput runs.
 const CONNECTIONS: u32 = 16;
@@ -47,10 +47,10 @@ pub(crate) const QUICK: Plan =
 /// Measurements by name of gateway and of what is measured, one per round.
 type Table = BTreeMap<(&'static str, &'static str), Vec<f64>>;
 
-/// Runs everything and prints Markdown.
-pub(crate) fn run(plan: &Plan) -> anyhow::Result<()> {
+/// Runs everything and prints Markdown. `program`: a guard that is built already.
+pub(crate) fn run(plan: &Plan, program: Option<&Path>) -> anyhow::Result<()> {
     setup::gateway()?;
-    let bench = programs(plan.profile)?;
+    let bench = programs(plan.profile, program)?;
     let cores = std::thread::available_parallelism()?.get();
     let threads = cores.to_string();
     let upstream = bench.upstream(&["--threads", &threads])?;
@@ -84,9 +84,11 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<()> {
 }
 
 /// Builds what is measured.
-fn programs(profile: &str) -> anyhow::Result<Bench> {
+fn programs(profile: &str, program: Option<&Path>) -> anyhow::Result<Bench> {
     let build = ["build", "--locked", "--profile", profile, "--no-default-features"];
-    process::run("cargo", &[&build[..], &["--package", "stillwatch"]].concat())?;
+    if program.is_none() {
+        process::run("cargo", &[&build[..], &["--package", "stillwatch"]].concat())?;
+    }
     let mock = ["--package", "stillwatch-testkit", "--example", "mock_upstream"];
     process::run("cargo", &[&build[..], &mock].concat())?;
     let root = process::root();
@@ -95,7 +97,7 @@ fn programs(profile: &str) -> anyhow::Result<Bench> {
     let built = root.join("target").join(profile);
     Ok(Bench {
         dir,
-        stillwatch: built.join("stillwatch"),
+        stillwatch: program.map_or_else(|| built.join("stillwatch"), Path::to_path_buf),
         mock: built.join("examples/mock_upstream"),
     })
 }

@@ -43,7 +43,8 @@ seen["response"] = response.output_text
 
 kinds = [event.type for event in client.responses.create(
     model=model, input="Name a fruit.", max_output_tokens=8, temperature=0, stream=True)]
-assert kinds[0] == "response.created" and kinds[-1] == "response.completed", kinds
+assert kinds[0] == "response.created" and kinds[-1] in (
+    "response.completed", "response.incomplete"), kinds
 
 try:
     client.chat.completions.create(model=model, messages="no list")
