@@ -29,7 +29,7 @@ pub fn run(verb: &ServeVerb, printer: Printer) -> Result<Exit, Failure> {
         Some(ServeStep::Indicators(verb)) => indicators::run(&verb.step, printer),
         Some(ServeStep::Keys(verb)) => keys::run(&verb.step, printer),
         Some(ServeStep::Check(args)) => check::check(args, printer),
-        Some(ServeStep::ExampleConfig(args)) => check::example(args, printer),
+        Some(ServeStep::ExampleConfig(args)) => Ok(check::example(args, printer)),
     }
 }
 

@@ -10,13 +10,11 @@ use std::{
 };
 
 /// A hang guard, no measurement.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A guard that serves.
 pub(crate) struct Guard {
     child: Child,
-    /// What it said when it was ready.
-    pub(crate) ready: Value,
     /// Base URL without `/v1`.
     pub(crate) url: String,
 }
@@ -44,7 +42,7 @@ impl Guard {
             panic!("the guard isn't ready: {line:?}\n{said}");
         };
         let url = ready["url"].as_str().expect("a URL").to_owned();
-        Self { child, ready, url }
+        Self { child, url }
     }
 
     /// Sends a signal, by its name.
