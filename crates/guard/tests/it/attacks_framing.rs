@@ -5,6 +5,99 @@ use crate::attacks::status;
 use crate::gateway::{Gateway, chat};
 use stillwatch_testkit::upstream::{Behaviour, MockUpstream};
 
+/// A request: what it tries, its bytes, the status, how many requests reach the upstream. `POST`
+/// stands for the line and the host, `BODY` for a body of `LENGTH` bytes (`SIZE` in hexadecimal), `CHUNKS` for the same in
+/// chunks, `HIDDEN` for a second request.
+type Case = (&'static str, &'static str, u16, u64);
+
+const HIDDEN: &str = "GET /v1/models HTTP/1.1\r\nhost: b\r\nx-smuggled: yes\r\n\r\n";
+
+const CASES: [Case; 28] = [
+    ("as it should be", "POST\r\ncontent-length: LENGTH\r\n\r\nBODY", 200, 1),
+    ("chunked as it should be", "POST\r\ntransfer-encoding: chunked\r\n\r\nCHUNKS", 200, 1),
+    (
+        "both lengths: chunks count, and the connection ends",
+        "POST\r\ncontent-length: 999\r\ntransfer-encoding: chunked\r\n\r\nCHUNKSHIDDEN",
+        200,
+        1,
+    ),
+    (
+        "both lengths the other way round",
+        "POST\r\ntransfer-encoding: chunked\r\ncontent-length: 4\r\n\r\nCHUNKSHIDDEN",
+        200,
+        1,
+    ),
+    ("two lengths", "POST\r\ncontent-length: LENGTH\r\ncontent-length: 0\r\n\r\nBODY", 400, 0),
+    ("two lengths in one", "POST\r\ncontent-length: LENGTH, LENGTH\r\n\r\nBODY", 400, 0),
+    (
+        "the same length twice",
+        "POST\r\ncontent-length: LENGTH\r\ncontent-length: LENGTH\r\n\r\nBODY",
+        200,
+        1,
+    ),
+    ("a signed length", "POST\r\ncontent-length: +LENGTH\r\n\r\nBODY", 400, 0),
+    ("a negative length", "POST\r\ncontent-length: -1\r\n\r\nBODY", 400, 0),
+    ("a hexadecimal length", "POST\r\ncontent-length: 0x10\r\n\r\nBODY", 400, 0),
+    ("a length beyond all", "POST\r\ncontent-length: 99999999999999999999\r\n\r\nBODY", 400, 0),
+    ("chunked not last", "POST\r\ntransfer-encoding: chunked, identity\r\n\r\nCHUNKS", 400, 0),
+    ("another coding", "POST\r\ntransfer-encoding: xchunked\r\n\r\nCHUNKS", 400, 0),
+    (
+        "chunked in HTTP/1.0",
+        "POST /v1/completions HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\nCHUNKS",
+        400,
+        0,
+    ),
+    ("a blank before the colon", "POST\r\ntransfer-encoding : chunked\r\n\r\nCHUNKS", 400, 0),
+    ("a folded header", "POST\r\nx-a: b\r\n c\r\ncontent-length: LENGTH\r\n\r\nBODY", 400, 0),
+    ("a folded length", "POST\r\ncontent-length:\r\n LENGTH\r\n\r\nBODY", 400, 0),
+    (
+        "a bare return in a value",
+        "POST\r\nx-a: b\rx-b: c\r\ncontent-length: LENGTH\r\n\r\nBODY",
+        400,
+        0,
+    ),
+    ("a null in a value", "POST\r\nx-a: b\0c\r\ncontent-length: LENGTH\r\n\r\nBODY", 400, 0),
+    (
+        "bare line ends: read as line ends",
+        "POST /v1/chat/completions HTTP/1.1\nhost: a\ncontent-length: LENGTH\n\nBODY",
+        200,
+        1,
+    ),
+    ("a chunk's size with a sign", "POST\r\ntransfer-encoding: chunked\r\n\r\n+CHUNKS", 400, 0),
+    (
+        "a chunk's size beyond all",
+        "POST\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\nBODY",
+        400,
+        0,
+    ),
+    (
+        "a chunk longer than said",
+        "POST\r\ntransfer-encoding: chunked\r\n\r\n4\r\nBODY\r\n0\r\n\r\n",
+        400,
+        0,
+    ),
+    (
+        "a bare line end in chunks",
+        "POST\r\ntransfer-encoding: chunked\r\n\r\nSIZE\nBODY\r\n0\r\n\r\n",
+        400,
+        0,
+    ),
+    ("a body with no length", "POST\r\n\r\nBODY", 400, 0),
+    (
+        "no such version",
+        "POST /v1/completions HTTP/3.0\r\ncontent-length: LENGTH\r\n\r\nBODY",
+        400,
+        0,
+    ),
+    (
+        "blanks in the line",
+        "POST  /v1/completions HTTP/1.1\r\ncontent-length: LENGTH\r\n\r\nBODY",
+        400,
+        0,
+    ),
+    ("nonsense", "\x16\x03\x01\x02\0\x01\0\x01\u{fc}\r\n\r\n", 400, 0),
+];
+
 /// What two servers could read as different requests. Each is refused, or is one request for the
 /// upstream with the framing that the guard gives it; a second request that hides in it is either
 /// the next of this connection, with its own account, or never seen.
@@ -13,148 +106,16 @@ async fn nothing_is_smuggled() {
     let upstream = MockUpstream::start(Behaviour::new());
     let gateway = Gateway::before(&[&upstream]).await;
     let body = chat("hello", false).to_string();
-    let n = body.len();
-    let line = "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n";
-    let hidden = "GET /v1/models HTTP/1.1\r\nhost: b\r\nx-smuggled: yes\r\n\r\n";
-    let chunked = format!("{n:x}\r\n{body}\r\n0\r\n\r\n");
-    let cases: Vec<(&str, String, u16, u64)> = vec![
-        // What, bytes, status, requests at the upstream.
-        ("as it should be", format!("{line}content-length: {n}\r\n\r\n{body}"), 200, 1),
-        (
-            "chunked as it should be",
-            format!("{line}transfer-encoding: chunked\r\n\r\n{chunked}"),
-            200,
-            1,
-        ),
-        (
-            "both lengths: chunked counts, and the connection ends",
-            format!(
-                "{line}content-length: {}\r\ntransfer-encoding: chunked\r\n\r\n{chunked}{hidden}",
-                chunked.len() + hidden.len()
-            ),
-            200,
-            1,
-        ),
-        (
-            "the other way round",
-            format!(
-                "{line}transfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n{chunked}{hidden}"
-            ),
-            200,
-            1,
-        ),
-        (
-            "two lengths",
-            format!("{line}content-length: {n}\r\ncontent-length: 0\r\n\r\n{body}"),
-            400,
-            0,
-        ),
-        ("two lengths in one", format!("{line}content-length: {n}, {n}\r\n\r\n{body}"), 400, 0),
-        (
-            "the same length twice",
-            format!("{line}content-length: {n}\r\ncontent-length: {n}\r\n\r\n{body}"),
-            200,
-            1,
-        ),
-        ("a signed length", format!("{line}content-length: +{n}\r\n\r\n{body}"), 400, 0),
-        ("a negative length", format!("{line}content-length: -1\r\n\r\n{body}"), 400, 0),
-        ("a hexadecimal length", format!("{line}content-length: 0x{n:x}\r\n\r\n{body}"), 400, 0),
-        (
-            "a length beyond all",
-            format!("{line}content-length: 99999999999999999999\r\n\r\n{body}"),
-            400,
-            0,
-        ),
-        (
-            "chunked not last",
-            format!("{line}transfer-encoding: chunked, identity\r\n\r\n{chunked}"),
-            400,
-            0,
-        ),
-        ("another coding", format!("{line}transfer-encoding: xchunked\r\n\r\n{chunked}"), 400, 0),
-        (
-            "chunked in HTTP/1.0",
-            format!(
-                "POST /v1/chat/completions HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{chunked}"
-            ),
-            400,
-            0,
-        ),
-        (
-            "a blank before the colon",
-            format!("{line}transfer-encoding : chunked\r\n\r\n{chunked}"),
-            400,
-            0,
-        ),
-        (
-            "a folded header",
-            format!("{line}x-a: b\r\n c\r\ncontent-length: {n}\r\n\r\n{body}"),
-            400,
-            0,
-        ),
-        ("a folded length", format!("{line}content-length:\r\n {n}\r\n\r\n{body}"), 400, 0),
-        (
-            "a bare return in a value",
-            format!("{line}x-a: b\rx-b: c\r\ncontent-length: {n}\r\n\r\n{body}"),
-            400,
-            0,
-        ),
-        (
-            "a null in a value",
-            format!("{line}x-a: b\0c\r\ncontent-length: {n}\r\n\r\n{body}"),
-            400,
-            0,
-        ),
-        (
-            "a bare line end: read as one",
-            format!("POST /v1/chat/completions HTTP/1.1\nhost: a\ncontent-length: {n}\n\n{body}"),
-            200,
-            1,
-        ),
-        (
-            "a chunk's size with a sign",
-            format!("{line}transfer-encoding: chunked\r\n\r\n+{chunked}"),
-            400,
-            0,
-        ),
-        (
-            "a chunk's size beyond all",
-            format!("{line}transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n{body}"),
-            400,
-            0,
-        ),
-        (
-            "a chunk longer than said",
-            format!("{line}transfer-encoding: chunked\r\n\r\n4\r\n{body}\r\n0\r\n\r\n"),
-            400,
-            0,
-        ),
-        (
-            "a bare line end in chunks",
-            format!("{line}transfer-encoding: chunked\r\n\r\n{n:x}\n{body}\r\n0\r\n\r\n"),
-            400,
-            0,
-        ),
-        ("a body with no length", format!("{line}\r\n{body}"), 400, 0),
-        (
-            "no such version",
-            format!(
-                "POST /v1/chat/completions HTTP/3.0\r\nhost: a\r\ncontent-length: {n}\r\n\r\n{body}"
-            ),
-            400,
-            0,
-        ),
-        (
-            "blanks in the line",
-            format!(
-                "POST  /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-length: {n}\r\n\r\n{body}"
-            ),
-            400,
-            0,
-        ),
-        ("nonsense", "\x16\x03\x01\x02\0\x01\0\x01\u{fc}\r\n\r\n".to_owned(), 400, 0),
-    ];
-    for (what, sent, expected, begun) in cases {
+    let length = body.len().to_string();
+    let chunks = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    for (what, sent, expected, begun) in CASES {
+        let sent = sent
+            .replace("POST\r\n", "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n")
+            .replace("HIDDEN", HIDDEN)
+            .replace("CHUNKS", &chunks)
+            .replace("LENGTH", &length)
+            .replace("SIZE", &format!("{:x}", body.len()))
+            .replace("BODY", &body);
         let before = upstream.counts().begun;
         let answer = gateway.raw(sent.as_bytes()).await;
         assert_eq!(status(&answer), expected, "{what}: {answer}");
@@ -162,7 +123,7 @@ async fn nothing_is_smuggled() {
     }
     assert!(upstream.requests().iter().all(|seen| {
         seen.body == body.as_bytes()
-            && seen.header("content-length") == n.to_string()
+            && seen.header("content-length") == length
             && seen.header("transfer-encoding").is_empty()
             && seen.header("x-smuggled").is_empty()
     }));
