@@ -23,7 +23,7 @@ pub struct Refusal {
     /// When to try again, milliseconds.
     pub retry_after_ms: Option<u64>,
     /// A header that belongs to the status.
-    pub header: Option<(HeaderName, HeaderValue)>,
+    pub header: Option<Box<(HeaderName, HeaderValue)>>,
     /// Whether the rest of the request isn't read, so that the connection ends with it.
     pub is_last: bool,
 }
@@ -50,7 +50,7 @@ impl Refusal {
     }
 
     pub(super) fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.header = Some((name, HeaderValue::from_static(value)));
+        self.header = Some(Box::new((name, HeaderValue::from_static(value))));
         self
     }
 
@@ -82,8 +82,8 @@ impl Refusal {
         };
         let mut response = json_response(self.status, &body);
         let headers = response.headers_mut();
-        if let Some((name, value)) = self.header {
-            headers.insert(name, value);
+        if let Some(header) = self.header {
+            headers.insert(header.0, header.1);
         }
         if let Some(ms) = self.retry_after_ms {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000).max(1)));

@@ -160,7 +160,7 @@ where
             .keep_alive_interval(limits.header_timeout)
             .keep_alive_timeout(limits.header_timeout)
             .serve_connection(io, service);
-        drive(room, connection, |c| c.graceful_shutdown()).await;
+        drive(room, connection, http2::Connection::graceful_shutdown).await;
     } else {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -168,7 +168,7 @@ where
             .max_header_size(limits.header_bytes_max)
             .max_buf_size(limits.header_bytes_max)
             .serve_connection(io, service);
-        drive(room, connection, |c| c.graceful_shutdown()).await;
+        drive(room, connection, http1::Connection::graceful_shutdown).await;
     }
 }
 

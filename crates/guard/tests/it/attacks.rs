@@ -40,9 +40,7 @@ async fn slow_heads_are_cut_off() {
             .expect("sent");
         while slow.write_all(b"a").await.is_ok() {
             tokio::time::sleep(Duration::from_millis(20)).await;
-            if begin.elapsed() > PATIENCE {
-                panic!("it is still read after {:?}", begin.elapsed());
-            }
+            assert!(begin.elapsed() < PATIENCE, "it is still read");
         }
     };
     trickle.await;
@@ -149,9 +147,9 @@ async fn all_bodies_together_are_bounded() {
     let head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-length: 90000\r\n\r\n";
     let mut first = TcpStream::connect(gateway.public).await.expect("a connection");
     first.write_all(head).await.expect("sent");
-    first.write_all(&[b' '; 80_000]).await.expect("sent");
+    first.write_all(&vec![b' '; 80_000]).await.expect("sent");
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let answer = gateway.raw(&[&head[..], &[b' '; 90_000]].concat()).await;
+    let answer = gateway.raw(&[&head[..], &vec![b' '; 90_000][..]].concat()).await;
     assert_eq!(status(&answer), 503, "{answer}");
     assert!(answer.contains("retry-after: 1"), "{answer}");
     drop(first);

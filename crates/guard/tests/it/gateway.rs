@@ -29,8 +29,8 @@ pub(crate) struct Gateway {
 /// Settings for tests: ports of the operating system's choice, a folder of its own, no exposure.
 pub(crate) fn config(upstreams: &[&MockUpstream]) -> GuardConfig {
     let mut config = GuardConfig::default();
-    config.listen.public = "127.0.0.1:0".to_owned();
-    config.listen.admin = "127.0.0.1:0".to_owned();
+    "127.0.0.1:0".clone_into(&mut config.listen.public);
+    "127.0.0.1:0".clone_into(&mut config.listen.admin);
     config.exposure.rate = 0.0;
     config.upstream = upstreams.iter().map(|up| UpstreamConfig::new(up.url())).collect();
     config
@@ -116,7 +116,7 @@ pub(crate) async fn raw(addr: SocketAddr, bytes: &[u8], quiet: Duration) -> Stri
 /// What comes until the end, or until nothing came for `quiet`.
 pub(crate) async fn read(stream: &mut TcpStream, quiet: Duration) -> String {
     let mut all = Vec::new();
-    let mut part = [0; 16 << 10];
+    let mut part = vec![0; 16 << 10];
     while let Ok(Ok(n @ 1..)) = tokio::time::timeout(quiet, stream.read(&mut part)).await {
         all.extend_from_slice(part.get(..n).unwrap_or_default());
     }

@@ -97,8 +97,8 @@ fn chunked(bytes: &[u8], longest: usize, seed: u64) -> Vec<u8> {
     out
 }
 
-fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+fn hash(bytes: &[u8]) -> Vec<u8> {
+    Sha256::digest(bytes).to_vec()
 }
 
 /// What upstreams send, of every shape, is taken from the mock without the guard in between;
