@@ -49,7 +49,7 @@ impl Gateway {
 
     /// With these settings and keys, in a folder of its own.
     pub(crate) async fn start_with(config: GuardConfig, secrets: &Secrets) -> Self {
-        Self::start_at(config, secrets, Arc::new(SystemClock)).await
+        Box::pin(Self::start_at(config, secrets, Arc::new(SystemClock))).await
     }
 
     /// The same by this clock.
@@ -60,16 +60,16 @@ impl Gateway {
     ) -> Self {
         let data = tempfile::tempdir().expect("a temporary folder");
         config.data = data.path().to_owned();
-        Self { _data: Some(data), ..Self::run(config, secrets, clock).await }
+        Self { _data: Some(data), ..Box::pin(Self::run(config, secrets, clock)).await }
     }
 
     /// With these settings and keys, in the folder that the settings name, which stays.
     pub(crate) async fn start_in_place(config: GuardConfig, secrets: &Secrets) -> Self {
-        Self::run(config, secrets, Arc::new(SystemClock)).await
+        Box::pin(Self::run(config, secrets, Arc::new(SystemClock))).await
     }
 
     async fn run(config: GuardConfig, secrets: &Secrets, clock: Arc<dyn Clock>) -> Self {
-        let guard = Guard::start(config, secrets, clock).await.expect("a guard");
+        let guard = Box::pin(Guard::start(config, secrets, clock)).await.expect("a guard");
         let listeners = Listeners::bind(&guard.config.listen).await.expect("free ports");
         let (public, admin) = (listeners.public_addr(), listeners.admin_addr());
         let (stop, stopped) = oneshot::channel::<()>();
