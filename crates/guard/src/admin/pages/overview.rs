@@ -42,23 +42,21 @@ pub(super) async fn page(
         (waiting(&appeals))
         (facts(&guard.metrics, hour))
         (traffic::figure(&bins, hours, width))
-        div.cards {
-            section.card aria-labelledby="risk" {
-                div.head { h2 id="risk" { "Accounts at risk" } p.small { a href="/accounts" { "All accounts" } } }
-                @if flagged.is_empty() {
-                    p.empty { "None of " (show::count(analysis.n_accounts)) " accounts is flagged." }
-                } @else {
-                    (accounts::table(flagged.iter().take(SHOWN).copied()))
-                    @if flagged.len() > SHOWN { p.small { (show::count(flagged.len() as u64)) " are flagged in all." } }
-                }
+        section.card aria-labelledby="risk" {
+            div.head { h2 id="risk" { "Accounts at risk" } p.small { a href="/accounts" { "All accounts" } } }
+            @if flagged.is_empty() {
+                p.empty { "None of " (show::count(analysis.n_accounts)) " accounts is flagged." }
+            } @else {
+                (accounts::table(flagged.iter().take(SHOWN).copied()))
+                @if flagged.len() > SHOWN { p.small { (show::count(flagged.len() as u64)) " are flagged in all." } }
             }
-            section.card aria-labelledby="campaigns" {
-                div.head { h2 id="campaigns" { "Campaigns" } p.small { a href="/campaigns" { "All campaigns" } } }
-                @if suspected.is_empty() {
-                    p.empty { "No group of accounts is flagged." }
-                } @else {
-                    (campaigns::table(suspected.iter().take(SHOWN).copied()))
-                }
+        }
+        section.card aria-labelledby="campaigns" {
+            div.head { h2 id="campaigns" { "Campaigns" } p.small { a href="/campaigns" { "All campaigns" } } }
+            @if suspected.is_empty() {
+                p.empty { "No group of accounts is flagged." }
+            } @else {
+                (campaigns::table(suspected.iter().take(SHOWN).copied()))
             }
         }
         p.small.soft {
