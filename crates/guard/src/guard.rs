@@ -71,7 +71,7 @@ impl Guard {
     ) -> Result<Arc<Self>, GuardError> {
         config.check_secrets(secrets)?;
         let places = config.places.clone();
-        Self::open(config, secrets, clock).await.map_err(|error| places.place(error))
+        Box::pin(Self::open(config, secrets, clock)).await.map_err(|error| places.place(error))
     }
 
     async fn open(

@@ -74,18 +74,19 @@ fn needs_key() -> Response {
 }
 
 /// Notes who it is, where the key is an admin key.
-fn by_key(guard: &Guard, throttle: &Throttle, request: &mut Request) -> Result<(), Response> {
-    let Some(key) = bearer(request.headers()) else { return Err(needs_key()) };
+fn by_key(guard: &Guard, throttle: &Throttle, request: &mut Request) -> Result<(), Box<Response>> {
+    let Some(key) = bearer(request.headers()) else { return Err(Box::new(needs_key())) };
     match check_key(guard, throttle, caller(request.extensions()), key) {
         Checked::Right(id) => {
             request.extensions_mut().insert(Admin(id));
             Ok(())
         }
-        Checked::Wrong => Err(needs_key()),
+        Checked::Wrong => Err(Box::new(needs_key())),
         Checked::Wait(seconds) => {
             let message = "too many wrong admin keys from this address; wait";
             let refused = problem(StatusCode::TOO_MANY_REQUESTS, "too_many_guesses", message);
-            Err(([(header::RETRY_AFTER, seconds.to_string())], refused).into_response())
+            let answer = ([(header::RETRY_AFTER, seconds.to_string())], refused).into_response();
+            Err(Box::new(answer))
         }
     }
 }
@@ -99,7 +100,7 @@ pub(super) async fn require_key(
 ) -> Response {
     match by_key(&guard, &throttle, &mut request) {
         Ok(()) => next.run(request).await,
-        Err(refused) => refused,
+        Err(refused) => *refused,
     }
 }
 
@@ -116,7 +117,7 @@ pub(super) async fn require_either(
     }
     match by_key(&guard, &throttle, &mut request) {
         Ok(()) => next.run(request).await,
-        Err(refused) => refused,
+        Err(refused) => *refused,
     }
 }
 

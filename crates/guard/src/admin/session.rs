@@ -196,7 +196,14 @@ mod tests {
         let value = sessions.open(&admin(), 0).expect("randomness");
         let later = value.replacen(&format!(".{SESSION_MS}."), ".99999999999999.", 1);
         let foreign = Sessions::new().open(&admin(), 0).expect("randomness");
-        for bad in [later.as_str(), foreign.as_str(), "", "..", "a.b.c", &value[1..]] {
+        for bad in [
+            later.as_str(),
+            foreign.as_str(),
+            "",
+            "..",
+            "a.b.c",
+            value.trim_start_matches(char::is_alphanumeric),
+        ] {
             assert!(sessions.of(&headers(COOKIE, bad), 1).is_none(), "{bad}");
         }
         // A login page's cookie is no session, and the other way round.
@@ -211,7 +218,7 @@ mod tests {
     fn sessions_are_bounded_and_the_oldest_makes_room() {
         let sessions = Sessions::new();
         let first = sessions.open(&admin(), 0).expect("randomness");
-        for now in 1..=SESSIONS_MAX as i64 {
+        for now in 1..=64 {
             sessions.open(&admin(), now).expect("randomness");
         }
         assert!(sessions.of(&headers(COOKIE, &first), 100).is_none());

@@ -91,7 +91,7 @@ impl GuardConfig {
             Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
             Err(e) => {
                 let valid = bytes.get(..e.valid_up_to()).unwrap_or_default();
-                let line = 1 + valid.iter().filter(|b| **b == b'\n').count() as u64;
+                let line = valid.split(|b| *b == b'\n').count() as u64;
                 return Err(GuardError::Config {
                     file: Some(path.to_path_buf()),
                     line: Some(line),

@@ -108,14 +108,11 @@ impl Exchanges {
         let fits = before + bytes <= QUEUE_BYTES_MAX;
         let queue = self.queue().filter(|_| fits);
         let job = || Job::Keep(Box::new(exchange.clone()), bytes);
-        match queue.map(|queue| queue.try_send(job())) {
-            Some(Ok(())) => {
-                self.depth.inc();
-            }
-            _ => {
-                self.waiting.fetch_sub(bytes, Ordering::Relaxed);
-                self.dropped.inc();
-            }
+        if queue.is_some_and(|queue| queue.try_send(job()).is_ok()) {
+            self.depth.inc();
+        } else {
+            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+            self.dropped.inc();
         }
     }
 

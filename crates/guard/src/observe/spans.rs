@@ -31,7 +31,7 @@ const QUEUE_MAX: usize = 4_096;
 /// Spans in one batch at most.
 const BATCH_MAX: usize = 512;
 /// A batch is sent at least this often while there is something to send.
-const BATCH_EVERY: Duration = Duration::from_millis(1_000);
+const BATCH_EVERY: Duration = Duration::from_secs(1);
 /// What isn't sent this long after the end is lost.
 const CLOSE_MAX: Duration = Duration::from_secs(3);
 /// Longer names of models are cut, characters.
@@ -104,14 +104,10 @@ impl Spans {
             TraceState::NONE,
         );
         let data = span_data(context, ended, account, self.scope.clone());
-        let sent = self.sender.upgrade().map(|queue| queue.try_send(data));
-        match sent {
-            Some(Ok(())) => {
-                self.depth.inc();
-            }
-            _ => {
-                self.dropped.inc();
-            }
+        if self.sender.upgrade().is_some_and(|queue| queue.try_send(data).is_ok()) {
+            self.depth.inc();
+        } else {
+            self.dropped.inc();
         }
     }
 
@@ -128,6 +124,11 @@ impl Spans {
     }
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "between 0 and 2^63 by the lines before"
+)]
 fn sampled_below(ratio: f64) -> u64 {
     const ALL: u64 = 1 << 63;
     if ratio >= 1.0 { ALL } else { (ratio.max(0.0) * ALL as f64) as u64 }

@@ -77,7 +77,8 @@ impl Chromium {
         let id = &target["targetId"];
         let session =
             browser.call("Target.attachToTarget", &json!({ "targetId": id, "flatten": true }));
-        browser.session = session["sessionId"].as_str().expect("a session").to_owned();
+        let session = session["sessionId"].as_str();
+        session.expect("a session").clone_into(&mut browser.session);
         for domain in ["Page", "Network", "Log", "Runtime", "DOM"] {
             browser.call(&format!("{domain}.enable"), &json!({}));
         }
@@ -141,16 +142,13 @@ impl Chromium {
         result["result"]["value"].clone()
     }
 
-    /// Presses a key.
+    /// Presses `Tab` or `Enter`.
     pub(crate) fn press(&mut self, key: &str) {
         let (code, text) = match key {
             "Tab" => (9, ""),
-            "Enter" => (13, "\r"),
-            " " => (32, " "),
-            other => panic!("{other}: an unknown key"),
+            _ => (13, "\r"),
         };
-        let named = if key == " " { "Space" } else { key };
-        let mut event = json!({ "key": key, "code": named, "windowsVirtualKeyCode": code });
+        let mut event = json!({ "key": key, "code": key, "windowsVirtualKeyCode": code });
         event["type"] = if text.is_empty() { "rawKeyDown".into() } else { "keyDown".into() };
         event["text"] = text.into();
         self.call("Input.dispatchKeyEvent", &event);

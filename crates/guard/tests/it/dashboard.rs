@@ -78,7 +78,7 @@ fn count_traffic(gateway: &Gateway, clock: &ManualClock) {
             metrics.exposures_begun.inc();
             metrics.exposures_finished.inc();
             metrics.exposure_tokens.inc_by(412);
-            metrics.ledger_fsync.observe(Duration::from_micros(900 + (ago as u64) * 10));
+            metrics.ledger_fsync.observe(Duration::from_micros(900 + ago.unsigned_abs() * 10));
         }
         clock.set(now_ms + (180 - ago) * 60_000);
         history.sample(metrics, clock.now_ms());
@@ -95,7 +95,7 @@ async fn decide(gateway: &Gateway) {
     let states = ["proposed", "active", "contested", "expired", "revoked"];
     let mut rows = Vec::new();
     for (n, risk) in analysis.accounts.iter().take(9).enumerate() {
-        let made_ms = now_ms - 3_600_000 * (n as i64 + 1);
+        let made_ms = now_ms - 3_600_000 * i64::try_from(n + 1).expect("few");
         rows.push(DecisionRow {
             id: format!("dec-{n:032x}"),
             policy: "cluster-budget".to_owned(),
@@ -291,7 +291,8 @@ async fn the_dashboard_can_be_read_by_all_in_a_real_browser() {
 async fn what_came_from_outside_stays_text() {
     let (_upstream, gateway, key) = seeded().await;
     let visitor = Site::logged_in(&gateway, &key).await;
-    let name: String = HOSTILE.bytes().map(|b| format!("%{b:02X}")).collect();
+    let name: Vec<String> = HOSTILE.bytes().map(|b| format!("%{b:02X}")).collect();
+    let name = name.concat();
     let pages = [
         "/accounts".to_owned(),
         format!("/accounts/{name}"),

@@ -113,5 +113,6 @@ pub(crate) fn token(page: &str) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.bytes().map(|b| format!("%{b:02X}")).collect()
+    let bytes: Vec<String> = text.bytes().map(|b| format!("%{b:02X}")).collect();
+    bytes.concat()
 }

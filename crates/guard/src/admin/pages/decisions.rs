@@ -12,7 +12,7 @@ use serde::Deserialize;
 use stillwatch_traffic::Reason;
 
 /// Rows of one page.
-const ROWS: i64 = 100;
+const ROWS: u32 = 100;
 
 /// States to look at, with what they are called.
 const STATES: [(&str, &str); 6] = [
@@ -45,10 +45,10 @@ pub(super) async fn list(
         state: (!state.is_empty()).then(|| state.to_owned()),
         ..DecisionFilter::default()
     };
-    let skipped = i64::from(asked.page) * ROWS;
+    let skipped = i64::from(asked.page) * i64::from(ROWS);
     let store = &frame.guard.store;
-    let found = store.decisions(&filter, ROWS + 1, skipped).await;
-    let open = store.appeals(None, Some("open"), ROWS, 0).await.unwrap_or_default();
+    let found = store.decisions(&filter, i64::from(ROWS) + 1, skipped).await;
+    let open = store.appeals(None, Some("open"), i64::from(ROWS), 0).await.unwrap_or_default();
     let address = |page: u32| format!("/decisions?state={state}&page={page}");
     frame.page("/decisions", "Decisions", &html! {
         h1 { "Decisions and appeals" }
@@ -148,7 +148,7 @@ pub(super) async fn one(frame: Frame, Path(id): Path<String>) -> Response {
             return form::failed(StatusCode::SERVICE_UNAVAILABLE, why);
         }
     };
-    let contested = store.appeals(Some(&id), None, ROWS, 0).await.unwrap_or_default();
+    let contested = store.appeals(Some(&id), None, i64::from(ROWS), 0).await.unwrap_or_default();
     let detail: serde_json::Value = serde_json::from_str(&decision.detail).unwrap_or_default();
     let reasons: Vec<Reason> = detail
         .get("reasons")

@@ -143,7 +143,7 @@ pub(super) fn draw(campaign: &Campaign) -> Markup {
     let families: BTreeSet<&str> = drawn
         .edges
         .iter()
-        .flat_map(|(_, _, families)| families.iter().map(|f| f.as_str()))
+        .flat_map(|(_, _, families)| families.iter().map(String::as_str))
         .collect();
     let label = format!("{} accounts with {} connections", drawn.nodes.len(), drawn.edges.len());
     html! {

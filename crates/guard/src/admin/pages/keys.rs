@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 /// Rows of one page.
-const ROWS: usize = 100;
+const ROWS: u32 = 100;
 
 /// What the address asks for.
 #[derive(Debug, Default, Deserialize)]
@@ -28,8 +28,9 @@ pub(super) async fn page(
 ) -> Html<String> {
     let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
     let store = &frame.guard.store;
-    let accounts = store.accounts(&asked.after, ROWS as i64 + 1).await;
-    let admins = store.list_keys(KeyKind::Admin, None, "", ROWS as i64).await.unwrap_or_default();
+    let accounts = store.accounts(&asked.after, i64::from(ROWS) + 1).await;
+    let admins =
+        store.list_keys(KeyKind::Admin, None, "", i64::from(ROWS)).await.unwrap_or_default();
     let virtual_only = frame.guard.keys.needs_virtual_key();
     frame.page("/keys", "Keys", &html! {
         h1 { "Accounts and keys" }
@@ -43,9 +44,9 @@ pub(super) async fn page(
             @match &accounts {
                 Err(_) => p.empty { "The store can’t be read now." },
                 Ok(accounts) if accounts.is_empty() => p.empty { "None was made." },
-                Ok(accounts) => (account_table(accounts.get(..ROWS).unwrap_or(accounts))),
+                Ok(accounts) => (account_table(accounts.get(..ROWS as usize).unwrap_or(accounts))),
             }
-            @if let Some(last) = accounts.as_ref().ok().filter(|a| a.len() > ROWS).and_then(|a| a.get(ROWS - 1)) {
+            @if let Some(last) = accounts.as_ref().ok().filter(|a| a.len() > ROWS as usize).and_then(|a| a.get(ROWS as usize - 1)) {
                 nav.pages aria-label="Pages" { a rel="next" href=(format!("/keys?after={}", show::segment(&last.name))) { "Next" } }
             }
         }

@@ -3,6 +3,7 @@
 use super::show;
 use crate::observe::Totals;
 use maud::{Markup, html};
+use std::fmt::Write as _;
 
 const WIDTH: f64 = 1_100.0;
 const LEFT: f64 = 48.0;
@@ -118,7 +119,8 @@ pub(super) fn tokens(bins: &[(i64, Totals)]) -> Markup {
     for (at, (_, totals)) in bins.iter().enumerate() {
         let command = if at == 0 { 'M' } else { 'L' };
         path.push(command);
-        path.push_str(&format!("{} {} ", px(axes.x(at) + half), px(axes.y(totals.tokens))));
+        // Writing into a string doesn't fail.
+        write!(path, "{} {} ", px(axes.x(at) + half), px(axes.y(totals.tokens))).ok();
     }
     let total: u64 = bins.iter().map(|(_, t)| t.tokens).sum();
     html! {
