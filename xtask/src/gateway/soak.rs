@@ -126,8 +126,9 @@ fn request(number: u64, turn: u64) -> Vec<u8> {
     wire::post(CHAT, &[("authorization", &key)], &body)
 }
 
+/// Not the probe's number: its requests aren't counted, so its pairs mustn't be there.
 fn may_be_exposed(number: u64) -> bool {
-    number.is_multiple_of(EXPOSABLE_EVERY)
+    number > 0 && number.is_multiple_of(EXPOSABLE_EVERY)
 }
 
 /// Whether this is the answer to that request, and a whole one.
