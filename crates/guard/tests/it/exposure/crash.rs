@@ -156,7 +156,9 @@ async fn kill_9_under_load_loses_nothing_acknowledged() {
     let capture = gateway.guard.exposure.as_ref().expect("a capture");
     let state = capture.state().await.expect("a state");
     assert_eq!(state.n_begun, n_begun);
-    assert!(state.n_unfinished <= 12, "what was under way: {state:?}");
+    // Not the clients alone: one that has its answer may ask again before its second entry.
+    let at_once = ExposureConfig::default().concurrent_max as u64;
+    assert!(state.n_unfinished <= at_once, "what was under way: {state:?}");
     let request = client().post(gateway.url("/v1/chat/completions")).json(&chat("after", false));
     let response = request.send().await.expect("an answer");
     assert_eq!(receipt(&response).expect("exposed").sequence, n_begun, "dense");

@@ -14,9 +14,9 @@ use stillwatch_testkit::client::{Adaptive, Habit, Turn};
 use stillwatch_testkit::upstream::{Behaviour, MockUpstream};
 
 /// Conversations of each kind of client.
-const CONVERSATIONS: u64 = 400;
+const CONVERSATIONS: u64 = 320;
 /// Pairs of a small run.
-const RUN: usize = 6;
+const RUN: usize = 5;
 /// Small runs at least.
 const RUNS_MIN: usize = 200;
 /// A fair capture is convicted by chance once in so many tests of this suite.
