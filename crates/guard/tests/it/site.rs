@@ -108,8 +108,8 @@ impl Site {
 
 /// The token of a page's first form.
 pub(crate) fn token(page: &str) -> String {
-    let start = page.find("name=\"token\" value=\"").expect("a form with a token");
-    page[start..].split('"').nth(3).expect("a value").to_owned()
+    let (_, rest) = page.split_once("name=\"token\" value=\"").expect("a form with a token");
+    rest.split('"').next().expect("a value").to_owned()
 }
 
 fn escape(text: &str) -> String {
