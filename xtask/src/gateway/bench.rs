@@ -89,16 +89,19 @@ fn programs(profile: &str, program: Option<&Path>) -> anyhow::Result<Bench> {
     if program.is_none() {
         process::run("cargo", &[&build[..], &["--package", "stillwatch"]].concat())?;
     }
-    let mock = ["--package", "stillwatch-testkit", "--example", "mock_upstream"];
-    process::run("cargo", &[&build[..], &mock].concat())?;
     let root = process::root();
     let dir = root.join("target/bench-gateway");
     fs_err::create_dir_all(&dir)?;
     let built = root.join("target").join(profile);
+    let mock = built.join("examples/mock_upstream");
+    if program.is_none() || !mock.is_file() {
+        let example = ["--package", "stillwatch-testkit", "--example", "mock_upstream"];
+        process::run("cargo", &[&build[..], &example].concat())?;
+    }
     Ok(Bench {
         dir,
         stillwatch: program.map_or_else(|| built.join("stillwatch"), Path::to_path_buf),
-        mock: built.join("examples/mock_upstream"),
+        mock,
     })
 }
 
