@@ -54,6 +54,15 @@ fn account(row: &AnyRow) -> Result<AccountRow, sqlx::Error> {
     })
 }
 
+fn plan(row: &AnyRow) -> Result<PlanRow, sqlx::Error> {
+    Ok(PlanRow {
+        name: row.try_get("name")?,
+        limits: row.try_get("limits")?,
+        deleted: row.try_get::<i64, _>("deleted")? != 0,
+        changed: row.try_get("changed")?,
+    })
+}
+
 impl Store {
     /// Makes an account; `false` where the name is taken.
     ///
@@ -178,17 +187,13 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn account(&self, name: &str) -> Result<Option<AccountRow>, sqlx::Error> {
-        self.run(async {
+        self.row(
             sqlx::query(AssertSqlSafe(format!(
                 "SELECT {COLUMNS} FROM accounts WHERE name = $1 AND deleted = 0"
             )))
-            .bind(name)
-            .fetch_optional(self.pool())
-            .await?
-            .as_ref()
-            .map(account)
-            .transpose()
-        })
+            .bind(name),
+            account,
+        )
         .await
     }
 
@@ -197,19 +202,15 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn accounts(&self, after: &str, limit: i64) -> Result<Vec<AccountRow>, sqlx::Error> {
-        self.run(async {
+        self.rows(
             sqlx::query(AssertSqlSafe(format!(
                 "SELECT {COLUMNS} FROM accounts WHERE name > $1 AND deleted = 0 \
                  ORDER BY name LIMIT $2"
             )))
             .bind(after)
-            .bind(limit)
-            .fetch_all(self.pool())
-            .await?
-            .iter()
-            .map(account)
-            .collect()
-        })
+            .bind(limit),
+            account,
+        )
         .await
     }
 
@@ -222,20 +223,16 @@ impl Store {
         after: (i64, &str),
         limit: i64,
     ) -> Result<Vec<AccountRow>, sqlx::Error> {
-        self.run(async {
+        self.rows(
             sqlx::query(AssertSqlSafe(format!(
                 "SELECT {COLUMNS} FROM accounts WHERE (changed, name) > ($1, $2) \
                  ORDER BY changed, name LIMIT $3"
             )))
             .bind(after.0)
             .bind(after.1)
-            .bind(limit)
-            .fetch_all(self.pool())
-            .await?
-            .iter()
-            .map(account)
-            .collect()
-        })
+            .bind(limit),
+            account,
+        )
         .await
     }
 
@@ -244,12 +241,7 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn keys_version(&self) -> Result<i64, sqlx::Error> {
-        self.run(async {
-            sqlx::query_scalar("SELECT value FROM counters WHERE name = 'keys'")
-                .fetch_one(self.pool())
-                .await
-        })
-        .await
+        self.version("keys").await
     }
 
     /// Makes or changes a plan.
@@ -293,21 +285,10 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn plans(&self) -> Result<Vec<PlanRow>, sqlx::Error> {
-        self.run(async {
-            sqlx::query("SELECT name, limits, deleted, changed FROM plans ORDER BY name")
-                .fetch_all(self.pool())
-                .await?
-                .iter()
-                .map(|row| {
-                    Ok(PlanRow {
-                        name: row.try_get("name")?,
-                        limits: row.try_get("limits")?,
-                        deleted: row.try_get::<i64, _>("deleted")? != 0,
-                        changed: row.try_get("changed")?,
-                    })
-                })
-                .collect()
-        })
+        self.rows(
+            sqlx::query("SELECT name, limits, deleted, changed FROM plans ORDER BY name"),
+            plan,
+        )
         .await
     }
 }

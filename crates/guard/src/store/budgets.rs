@@ -78,19 +78,15 @@ impl Store {
         after: Option<&BudgetKey>,
     ) -> Result<Vec<BudgetKey>, sqlx::Error> {
         let (scope, name) = after.map_or(("", ""), |(scope, name)| (scope.name(), &**name));
-        self.run(async {
+        self.rows(
             sqlx::query(
                 "SELECT scope, name FROM budgets WHERE (scope, name) > ($1, $2) \
                  ORDER BY scope, name LIMIT 10000",
             )
             .bind(scope)
-            .bind(name)
-            .fetch_all(self.pool())
-            .await?
-            .iter()
-            .map(key)
-            .collect()
-        })
+            .bind(name),
+            key,
+        )
         .await
     }
 

@@ -153,15 +153,11 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn decision(&self, id: &str) -> Result<Option<DecisionRow>, sqlx::Error> {
-        self.run(async {
+        self.row(
             sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM decisions WHERE id = $1")))
-                .bind(id)
-                .fetch_optional(self.pool())
-                .await?
-                .as_ref()
-                .map(decision)
-                .transpose()
-        })
+                .bind(id),
+            decision,
+        )
         .await
     }
 
@@ -175,7 +171,7 @@ impl Store {
         limit: i64,
         offset: i64,
     ) -> Result<Vec<DecisionRow>, sqlx::Error> {
-        self.run(async {
+        self.rows(
             sqlx::query(AssertSqlSafe(format!(
                 "SELECT {COLUMNS} FROM decisions WHERE ($1 = '' OR account = $1) \
                  AND ($2 = '' OR state = $2) ORDER BY created_ms DESC, id LIMIT $3 OFFSET $4"
@@ -183,13 +179,9 @@ impl Store {
             .bind(filter.account.as_deref().unwrap_or(""))
             .bind(filter.state.as_deref().unwrap_or(""))
             .bind(limit)
-            .bind(offset)
-            .fetch_all(self.pool())
-            .await?
-            .iter()
-            .map(decision)
-            .collect()
-        })
+            .bind(offset),
+            decision,
+        )
         .await
     }
 
@@ -203,44 +195,14 @@ impl Store {
         after: i64,
         limit: i64,
     ) -> Result<Vec<DecisionRow>, sqlx::Error> {
-        self.run(async {
+        self.rows(
             sqlx::query(AssertSqlSafe(format!(
                 "SELECT {COLUMNS} FROM decisions WHERE changed > $1 ORDER BY changed, id LIMIT $2"
             )))
             .bind(after)
-            .bind(limit)
-            .fetch_all(self.pool())
-            .await?
-            .iter()
-            .map(decision)
-            .collect()
-        })
-        .await
-    }
-
-    /// Removes decisions that ended, and appeals against them, before a time.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn purge_decisions(&self, before_ms: i64) -> Result<u64, sqlx::Error> {
-        self.run(async {
-            let mut tx = self.begin().await?;
-            sqlx::query(
-                "DELETE FROM appeals WHERE decision IN \
-                 (SELECT id FROM decisions WHERE ended_ms IS NOT NULL AND ended_ms < $1)",
-            )
-            .bind(before_ms)
-            .execute(&mut *tx)
-            .await?;
-            let n =
-                sqlx::query("DELETE FROM decisions WHERE ended_ms IS NOT NULL AND ended_ms < $1")
-                    .bind(before_ms)
-                    .execute(&mut *tx)
-                    .await?
-                    .rows_affected();
-            tx.commit().await?;
-            Ok(n)
-        })
+            .bind(limit),
+            decision,
+        )
         .await
     }
 
@@ -312,17 +274,13 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn appeal(&self, id: &str) -> Result<Option<AppealRow>, sqlx::Error> {
-        self.run(async {
+        self.row(
             sqlx::query(AssertSqlSafe(format!(
                 "SELECT {APPEAL_COLUMNS} FROM appeals WHERE id = $1"
             )))
-            .bind(id)
-            .fetch_optional(self.pool())
-            .await?
-            .as_ref()
-            .map(appeal)
-            .transpose()
-        })
+            .bind(id),
+            appeal,
+        )
         .await
     }
 
@@ -337,7 +295,7 @@ impl Store {
         limit: i64,
         offset: i64,
     ) -> Result<Vec<AppealRow>, sqlx::Error> {
-        self.run(async {
+        self.rows(
             sqlx::query(AssertSqlSafe(format!(
                 "SELECT {APPEAL_COLUMNS} FROM appeals WHERE ($1 = '' OR decision = $1) \
                  AND ($2 = '' OR state = $2) ORDER BY created_ms DESC, id LIMIT $3 OFFSET $4"
@@ -345,13 +303,9 @@ impl Store {
             .bind(decision.unwrap_or(""))
             .bind(state.unwrap_or(""))
             .bind(limit)
-            .bind(offset)
-            .fetch_all(self.pool())
-            .await?
-            .iter()
-            .map(appeal)
-            .collect()
-        })
+            .bind(offset),
+            appeal,
+        )
         .await
     }
 }

@@ -3,7 +3,7 @@
 
 use super::Store;
 use serde::Serialize;
-use sqlx::Row;
+use sqlx::{Row, any::AnyRow};
 
 /// A signed head of one node's ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,6 +29,24 @@ pub struct NodeRow {
     pub started_ms: i64,
     /// When it last said that it is there.
     pub seen_ms: i64,
+}
+
+fn head(row: &AnyRow) -> Result<HeadRow, sqlx::Error> {
+    Ok(HeadRow {
+        node: row.try_get("node")?,
+        log_id: row.try_get("log_id")?,
+        tree_size: row.try_get("tree_size")?,
+        time_ms: row.try_get("time_ms")?,
+        head: row.try_get("head")?,
+    })
+}
+
+fn node(row: &AnyRow) -> Result<NodeRow, sqlx::Error> {
+    Ok(NodeRow {
+        id: row.try_get("id")?,
+        started_ms: row.try_get("started_ms")?,
+        seen_ms: row.try_get("seen_ms")?,
+    })
 }
 
 impl Store {
@@ -60,27 +78,15 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn heads(&self, limit: i64, offset: i64) -> Result<Vec<HeadRow>, sqlx::Error> {
-        self.run(async {
+        self.rows(
             sqlx::query(
                 "SELECT node, log_id, tree_size, time_ms, head FROM ledger_heads \
                  ORDER BY time_ms DESC, node, tree_size DESC LIMIT $1 OFFSET $2",
             )
             .bind(limit)
-            .bind(offset)
-            .fetch_all(self.pool())
-            .await?
-            .iter()
-            .map(|row| {
-                Ok(HeadRow {
-                    node: row.try_get("node")?,
-                    log_id: row.try_get("log_id")?,
-                    tree_size: row.try_get("tree_size")?,
-                    time_ms: row.try_get("time_ms")?,
-                    head: row.try_get("head")?,
-                })
-            })
-            .collect()
-        })
+            .bind(offset),
+            head,
+        )
         .await
     }
 
@@ -89,28 +95,16 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn latest_heads(&self) -> Result<Vec<HeadRow>, sqlx::Error> {
-        self.run(async {
+        self.rows(
             sqlx::query(
                 "SELECT h.node, h.log_id, h.tree_size, h.time_ms, h.head FROM ledger_heads h \
                  JOIN (SELECT node, log_id, MAX(tree_size) AS size FROM ledger_heads \
                        GROUP BY node, log_id) m \
                  ON h.node = m.node AND h.log_id = m.log_id AND h.tree_size = m.size \
                  ORDER BY h.node, h.log_id",
-            )
-            .fetch_all(self.pool())
-            .await?
-            .iter()
-            .map(|row| {
-                Ok(HeadRow {
-                    node: row.try_get("node")?,
-                    log_id: row.try_get("log_id")?,
-                    tree_size: row.try_get("tree_size")?,
-                    time_ms: row.try_get("time_ms")?,
-                    head: row.try_get("head")?,
-                })
-            })
-            .collect()
-        })
+            ),
+            head,
+        )
         .await
     }
 
@@ -139,21 +133,11 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn nodes(&self, seen_after_ms: i64) -> Result<Vec<NodeRow>, sqlx::Error> {
-        self.run(async {
+        self.rows(
             sqlx::query("SELECT id, started_ms, seen_ms FROM nodes WHERE seen_ms > $1 ORDER BY id")
-                .bind(seen_after_ms)
-                .fetch_all(self.pool())
-                .await?
-                .iter()
-                .map(|row| {
-                    Ok(NodeRow {
-                        id: row.try_get("id")?,
-                        started_ms: row.try_get("started_ms")?,
-                        seen_ms: row.try_get("seen_ms")?,
-                    })
-                })
-                .collect()
-        })
+                .bind(seen_after_ms),
+            node,
+        )
         .await
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{ROWS_PER_STATEMENT, Store, placeholders};
 use serde::Serialize;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 
 /// One indicator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -15,6 +15,15 @@ pub struct IndicatorRow {
     pub label: String,
     /// When it came, milliseconds since the epoch.
     pub added_ms: i64,
+}
+
+fn indicator(row: &AnyRow) -> Result<IndicatorRow, sqlx::Error> {
+    Ok(IndicatorRow {
+        source: row.try_get("source")?,
+        hash: row.try_get("hash")?,
+        label: row.try_get("label")?,
+        added_ms: row.try_get("added_ms")?,
+    })
 }
 
 impl Store {
@@ -61,26 +70,15 @@ impl Store {
         limit: i64,
         offset: i64,
     ) -> Result<Vec<IndicatorRow>, sqlx::Error> {
-        self.run(async {
+        self.rows(
             sqlx::query(
                 "SELECT source, hash, label, added_ms FROM indicators \
                  ORDER BY source, hash LIMIT $1 OFFSET $2",
             )
             .bind(limit)
-            .bind(offset)
-            .fetch_all(self.pool())
-            .await?
-            .iter()
-            .map(|row| {
-                Ok(IndicatorRow {
-                    source: row.try_get("source")?,
-                    hash: row.try_get("hash")?,
-                    label: row.try_get("label")?,
-                    added_ms: row.try_get("added_ms")?,
-                })
-            })
-            .collect()
-        })
+            .bind(offset),
+            indicator,
+        )
         .await
     }
 
@@ -89,12 +87,7 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn indicators_version(&self) -> Result<i64, sqlx::Error> {
-        self.run(async {
-            sqlx::query_scalar("SELECT value FROM counters WHERE name = 'indicators'")
-                .fetch_one(self.pool())
-                .await
-        })
-        .await
+        self.version("indicators").await
     }
 
     /// Removes what a source shared.

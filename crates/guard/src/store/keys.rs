@@ -214,7 +214,7 @@ impl Store {
         after: &str,
         limit: i64,
     ) -> Result<Vec<KeyRow>, sqlx::Error> {
-        self.run(async {
+        self.rows(
             sqlx::query(AssertSqlSafe(format!(
                 "SELECT {COLUMNS} FROM api_keys WHERE kind = $1 AND ($2 = '' OR account = $2) \
                  AND id > $3 ORDER BY id LIMIT $4"
@@ -222,13 +222,9 @@ impl Store {
             .bind(kind.name())
             .bind(account.unwrap_or(""))
             .bind(after)
-            .bind(limit)
-            .fetch_all(self.pool())
-            .await?
-            .iter()
-            .map(key)
-            .collect()
-        })
+            .bind(limit),
+            key,
+        )
         .await
     }
 
@@ -241,20 +237,16 @@ impl Store {
         after: (i64, &str),
         limit: i64,
     ) -> Result<Vec<KeyRow>, sqlx::Error> {
-        self.run(async {
+        self.rows(
             sqlx::query(AssertSqlSafe(format!(
                 "SELECT {COLUMNS} FROM api_keys WHERE (changed, id) > ($1, $2) \
                  ORDER BY changed, id LIMIT $3"
             )))
             .bind(after.0)
             .bind(after.1)
-            .bind(limit)
-            .fetch_all(self.pool())
-            .await?
-            .iter()
-            .map(key)
-            .collect()
-        })
+            .bind(limit),
+            key,
+        )
         .await
     }
 }

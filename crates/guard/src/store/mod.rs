@@ -34,7 +34,8 @@ use crate::observe::Metrics;
 use crate::{Clock as _, GuardError, Secrets, SystemClock};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::any::AnyPoolOptions;
+use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
+use sqlx::query::Query;
 use sqlx::{Any, AnyPool, Transaction};
 use std::fmt::Write as _;
 use std::io;
@@ -241,6 +242,36 @@ impl Store {
             }
         }
         result
+    }
+
+    /// All rows of a query, each read by `read`.
+    pub(super) async fn rows<T: Send>(
+        &self,
+        query: Query<'_, Any, AnyArguments>,
+        read: fn(&AnyRow) -> Result<T, sqlx::Error>,
+    ) -> Result<Vec<T>, sqlx::Error> {
+        self.run(async { query.fetch_all(&self.pool).await?.iter().map(read).collect() }).await
+    }
+
+    /// The row of a query, where there is one.
+    pub(super) async fn row<T: Send>(
+        &self,
+        query: Query<'_, Any, AnyArguments>,
+        read: fn(&AnyRow) -> Result<T, sqlx::Error>,
+    ) -> Result<Option<T>, sqlx::Error> {
+        self.run(async { query.fetch_optional(&self.pool).await?.as_ref().map(read).transpose() })
+            .await
+    }
+
+    /// The number of the last change of a kind, as [`Self::bump`] counts it.
+    pub(super) async fn version(&self, kind: &str) -> Result<i64, sqlx::Error> {
+        self.run(async {
+            sqlx::query_scalar("SELECT value FROM counters WHERE name = $1")
+                .bind(kind)
+                .fetch_one(&self.pool)
+                .await
+        })
+        .await
     }
 
     /// Begins a transaction that will write: SQLite takes its write lock at once, so that it

@@ -116,12 +116,7 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn decisions_version(&self) -> Result<i64, sqlx::Error> {
-        self.run(async {
-            sqlx::query_scalar("SELECT value FROM counters WHERE name = 'decisions'")
-                .fetch_one(self.pool())
-                .await
-        })
-        .await
+        self.version("decisions").await
     }
 
     /// Decisions that changed after change number `after`: those that are open, and those that
@@ -170,19 +165,15 @@ impl Store {
         subject: Option<&str>,
         limit: i64,
     ) -> Result<Vec<EventRow>, sqlx::Error> {
-        self.run(async {
+        self.rows(
             sqlx::query(
                 "SELECT id, time_ms, who, what, subject, note FROM policy_events \
                  WHERE $1 = '' OR subject = $1 ORDER BY changed DESC, id LIMIT $2",
             )
             .bind(subject.unwrap_or(""))
-            .bind(limit)
-            .fetch_all(self.pool())
-            .await?
-            .iter()
-            .map(event)
-            .collect()
-        })
+            .bind(limit),
+            event,
+        )
         .await
     }
 
@@ -192,19 +183,15 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn policy_marks(&self, after: i64) -> Result<Vec<EventRow>, sqlx::Error> {
-        self.run(async {
+        self.rows(
             sqlx::query(
                 "SELECT id, time_ms, who, what, subject, note FROM policy_events \
                  WHERE changed > $1 AND what IN ('stopped', 'resumed', 'appeal_granted') \
                  ORDER BY changed, id",
             )
-            .bind(after)
-            .fetch_all(self.pool())
-            .await?
-            .iter()
-            .map(event)
-            .collect()
-        })
+            .bind(after),
+            event,
+        )
         .await
     }
 }

@@ -1,7 +1,7 @@
 //! State of live detection: a sketch per account, the latest analysis per node.
 
 use super::{ROWS_PER_STATEMENT, Store, placeholders};
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 
 /// The sketch of one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,14 @@ pub struct SketchRow {
     pub bytes: Vec<u8>,
     /// When it was last changed, milliseconds since the epoch.
     pub updated_ms: i64,
+}
+
+fn sketch(row: &AnyRow) -> Result<SketchRow, sqlx::Error> {
+    Ok(SketchRow {
+        account: row.try_get("account")?,
+        bytes: row.try_get("bytes")?,
+        updated_ms: row.try_get("updated_ms")?,
+    })
 }
 
 impl Store {
@@ -48,20 +56,11 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn sketch(&self, account: &str) -> Result<Option<SketchRow>, sqlx::Error> {
-        self.run(async {
+        self.row(
             sqlx::query("SELECT account, bytes, updated_ms FROM sketches WHERE account = $1")
-                .bind(account)
-                .fetch_optional(self.pool())
-                .await?
-                .map(|row| {
-                    Ok(SketchRow {
-                        account: row.try_get("account")?,
-                        bytes: row.try_get("bytes")?,
-                        updated_ms: row.try_get("updated_ms")?,
-                    })
-                })
-                .transpose()
-        })
+                .bind(account),
+            sketch,
+        )
         .await
     }
 
@@ -70,25 +69,15 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn sketches(&self, limit: i64, offset: i64) -> Result<Vec<SketchRow>, sqlx::Error> {
-        self.run(async {
+        self.rows(
             sqlx::query(
                 "SELECT account, bytes, updated_ms FROM sketches \
                  ORDER BY updated_ms DESC, account LIMIT $1 OFFSET $2",
             )
             .bind(limit)
-            .bind(offset)
-            .fetch_all(self.pool())
-            .await?
-            .iter()
-            .map(|row| {
-                Ok(SketchRow {
-                    account: row.try_get("account")?,
-                    bytes: row.try_get("bytes")?,
-                    updated_ms: row.try_get("updated_ms")?,
-                })
-            })
-            .collect()
-        })
+            .bind(offset),
+            sketch,
+        )
         .await
     }
 
