@@ -1,6 +1,6 @@
 //! The outermost object of a body.
 
-use super::content::{Content, ContentSeed, Input, MessageList, Prompts};
+use super::content::{Asked, Content, ContentSeed, Listed, MessageList};
 use super::params::Param;
 use super::reading::Reading;
 use super::{Api, RequestView};
@@ -110,9 +110,11 @@ impl Body<'_> {
                     Api::Chat | Api::Messages | Api::Models => {
                         map.next_value_seed(MessageList { reading, view, role_required: true })?;
                     }
-                    Api::Responses => map.next_value_seed(Input { reading, view })?,
+                    Api::Responses => {
+                        map.next_value_seed(Asked { reading, view, listed: Listed::Items })?;
+                    }
                     Api::Completions | Api::Embeddings => {
-                        map.next_value_seed(Prompts { reading, view })?;
+                        map.next_value_seed(Asked { reading, view, listed: Listed::Prompts })?;
                     }
                 }
             }

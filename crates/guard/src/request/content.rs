@@ -271,13 +271,23 @@ fn twice<T, E: Error>(slot: &mut Option<T>, value: T) -> Result<(), E> {
     }
 }
 
-/// The input of the Responses API: text, or a list of items.
-pub(super) struct Input<'r> {
-    pub(super) reading: &'r Reading,
-    pub(super) view: &'r mut RequestView,
+/// What may be asked besides text.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Listed {
+    /// The Responses API: items of a conversation.
+    Items,
+    /// Completions and embeddings: prompts, or the tokens of one.
+    Prompts,
 }
 
-impl<'de> DeserializeSeed<'de> for Input<'_> {
+/// What is asked: text, or a list.
+pub(super) struct Asked<'r> {
+    pub(super) reading: &'r Reading,
+    pub(super) view: &'r mut RequestView,
+    pub(super) listed: Listed,
+}
+
+impl<'de> DeserializeSeed<'de> for Asked<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -285,11 +295,14 @@ impl<'de> DeserializeSeed<'de> for Input<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Input<'_> {
+impl<'de> Visitor<'de> for Asked<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text or a list of items")
+        f.write_str(match self.listed {
+            Listed::Items => "text or a list of items",
+            Listed::Prompts => "text, a list of texts, or tokens",
+        })
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
@@ -298,66 +311,46 @@ impl<'de> Visitor<'de> for Input<'_> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        self.view.messages.push(Message { role: "user".to_owned(), content: text.to_owned() });
+        ask(self.view, text);
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
-        let Self { reading, view } = self;
-        MessageList { reading, view, role_required: false }.visit_seq(seq)
-    }
-}
-
-/// A prompt: text, tokens, or a list of either.
-pub(super) struct Prompts<'r> {
-    pub(super) reading: &'r Reading,
-    pub(super) view: &'r mut RequestView,
-}
-
-impl<'de> DeserializeSeed<'de> for Prompts<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Prompts<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text, a list of texts, or tokens")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        self.view.has_other_parts = true;
-        Ok(())
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        self.view.messages.push(Message { role: "user".to_owned(), content: text.to_owned() });
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Self { reading, view } = self;
-        let (mut n_prompts, mut n_tokens) = (0, 0);
-        for at in 0.. {
-            let next = seq.next_element_seed(Prompt { reading, view });
-            match reading.within(next, || format!("[{at}]"))? {
-                Some(Counted::Prompt) => n_prompts += 1,
-                Some(Counted::Token) => n_tokens += 1,
-                None => break,
-            }
+        let Self { reading, view, listed } = self;
+        match listed {
+            Listed::Items => MessageList { reading, view, role_required: false }.visit_seq(seq),
+            Listed::Prompts => prompts(reading, view, seq),
         }
-        if n_tokens > 0 {
-            view.has_other_parts = true;
-            view.prompt_token_ids += n_tokens;
-            n_prompts += 1;
-        }
-        view.n_prompts = n_prompts;
-        Ok(())
     }
+}
+
+/// Text without a role is the user's.
+fn ask(view: &mut RequestView, text: &str) {
+    view.messages.push(Message { role: "user".to_owned(), content: text.to_owned() });
+}
+
+/// A list of prompts, or the tokens of one.
+fn prompts<'de, A: SeqAccess<'de>>(
+    reading: &Reading,
+    view: &mut RequestView,
+    mut seq: A,
+) -> Result<(), A::Error> {
+    let (mut n_prompts, mut n_tokens) = (0, 0);
+    for at in 0.. {
+        let next = seq.next_element_seed(Prompt { reading, view });
+        match reading.within(next, || format!("[{at}]"))? {
+            Some(Counted::Prompt) => n_prompts += 1,
+            Some(Counted::Token) => n_tokens += 1,
+            None => break,
+        }
+    }
+    if n_tokens > 0 {
+        view.has_other_parts = true;
+        view.prompt_token_ids += n_tokens;
+        n_prompts += 1;
+    }
+    view.n_prompts = n_prompts;
+    Ok(())
 }
 
 enum Counted {
@@ -391,7 +384,7 @@ impl<'de> Visitor<'de> for Prompt<'_> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Counted, E> {
-        self.view.messages.push(Message { role: "user".to_owned(), content: text.to_owned() });
+        ask(self.view, text);
         Ok(Counted::Prompt)
     }
 

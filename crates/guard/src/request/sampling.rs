@@ -57,11 +57,6 @@ impl RequestView {
         }
     }
 
-    /// [`Self::sampling`] of a model that samples unless told otherwise.
-    pub fn is_deterministic(&self) -> bool {
-        self.sampling(false) == Sampling::Deterministic
-    }
-
     /// How many answers are asked for.
     pub fn n_answers(&self) -> u64 {
         let n = self.count("n").unwrap_or(1).max(self.count("best_of").unwrap_or(1)).max(1);
