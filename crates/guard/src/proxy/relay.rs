@@ -1,11 +1,11 @@
 //! An upstream's answer on its way to the client, and what is done when it has ended.
 
 use crate::{
-    Guard, Identity,
+    Guard,
     exposure::Call,
-    limits::{Cost, Permit},
+    limits::Cost,
     observe::Ended,
-    request::{Api, BYTES_PER_TOKEN, RequestView},
+    request::{Api, BYTES_PER_TOKEN},
     response::{Answer, Reader},
     upstream::{UpstreamBody, UpstreamError},
 };
@@ -14,7 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use stillwatch_evidence::{Client, Exchange, Response, Usage};
 
 /// An answer passing through: every frame goes on as it came, read along on the way.
@@ -31,14 +31,7 @@ pub(super) struct Relay {
 #[derive(Debug)]
 pub(crate) struct Open {
     pub(crate) guard: Arc<Guard>,
-    pub(crate) id: String,
-    pub(crate) start: Instant,
-    pub(crate) start_ms: i64,
-    pub(crate) who: Identity,
-    pub(crate) user_agent: Option<String>,
-    pub(crate) request: RequestView,
-    pub(crate) prompt_tokens: u64,
-    pub(crate) permit: Permit,
+    pub(crate) call: Call,
     pub(crate) upstream: usize,
     pub(crate) status: u16,
     pub(crate) stream: bool,
@@ -52,7 +45,7 @@ pub(crate) struct Open {
 impl Relay {
     /// Reads along unless the answer is packed or an error.
     pub(super) fn new(body: UpstreamBody, is_readable: bool, open: Open) -> Self {
-        let reader = is_readable.then(|| Reader::new(open.request.api, open.stream));
+        let reader = is_readable.then(|| Reader::new(open.call.request.api, open.stream));
         Self { body, reader, open: Some(open), failed: None }
     }
 
@@ -88,17 +81,9 @@ impl Open {
         status: u16,
         stream: bool,
     ) -> Self {
-        let Call { id, start, start_ms, who, user_agent, request, prompt_tokens, permit } = call;
         Self {
             guard: Arc::clone(guard),
-            id,
-            start,
-            start_ms,
-            who,
-            user_agent,
-            request,
-            prompt_tokens,
-            permit,
+            call,
             upstream,
             status,
             stream,
@@ -117,8 +102,8 @@ impl Open {
     fn cost(&self, answer: &Answer) -> Cost {
         match answer.cost {
             Some(cost) => cost,
-            None if self.is_success() && self.request.api != Api::Models => Cost {
-                prompt_tokens: self.prompt_tokens,
+            None if self.is_success() && self.call.request.api != Api::Models => Cost {
+                prompt_tokens: self.call.prompt_tokens,
                 completion_tokens: answer.text.len() as u64 / BYTES_PER_TOKEN,
             },
             None => Cost::default(),
@@ -129,9 +114,9 @@ impl Open {
     pub(crate) fn end(self, answer: Answer, error: Option<&'static str>) {
         let cost = self.cost(&answer);
         let is_success = self.is_success();
-        let Self { guard, id, start, start_ms, who, user_agent, request, permit, upstream, .. } =
+        let Self { guard, call, upstream, status, stream, first_byte, is_exposed, other_text } =
             self;
-        let (is_exposed, other_text) = (self.is_exposed, self.other_text);
+        let Call { id, start, start_ms, who, user_agent, request, permit, .. } = call;
         permit.settle(Cost {
             prompt_tokens: cost.prompt_tokens.saturating_add(other_text.prompt_tokens),
             completion_tokens: cost.completion_tokens.saturating_add(other_text.completion_tokens),
@@ -146,14 +131,14 @@ impl Open {
             model: &request.model,
             response_model: None,
             upstream: Some(guard.upstreams.url(upstream)),
-            status: self.status,
+            status,
             error,
             start_ms,
-            first_byte: self.first_byte,
+            first_byte,
             duration: start.elapsed(),
             cost: Some(cost),
             finish_reason: answer.finish_reason.as_deref(),
-            stream: self.stream,
+            stream,
             exposed: is_exposed,
         });
         let keeps = guard.observer.keeps_exchanges();
@@ -206,7 +191,7 @@ impl Body for Relay {
                     if let Some(open) = &mut this.open
                         && open.first_byte.is_none()
                     {
-                        open.first_byte = Some(open.start.elapsed());
+                        open.first_byte = Some(open.call.start.elapsed());
                     }
                 }
             }
