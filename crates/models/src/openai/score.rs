@@ -203,15 +203,7 @@ async fn by_echo(
     request: &ScoreRequest,
 ) -> Result<Vec<Option<f64>>, Failure> {
     let prompt = wire::plain_prompt(&request.messages);
-    let body = json!({
-        "model": endpoint.model,
-        "prompt": format!("{prompt}{}", request.answer),
-        "echo": true,
-        "logprobs": 1,
-        "max_tokens": max_tokens,
-        "temperature": 0.0,
-        "stream": false,
-    });
+    let body = echo_body(endpoint, &format!("{prompt}{}", request.answer), max_tokens);
     let read = |answer: &Value| {
         wire::echoed(answer).ok_or_else(|| lacking("without log-probabilities of the prompt"))
     };
@@ -220,6 +212,18 @@ async fn by_echo(
     let generated = usize::try_from(max_tokens).unwrap_or_default();
     let range = after_prompt(&texts(&given), &prompt, &request.answer, generated);
     located(&given, range)
+}
+
+fn echo_body(endpoint: &Endpoint, text: &str, max_tokens: u64) -> Value {
+    json!({
+        "model": endpoint.model,
+        "prompt": text,
+        "echo": true,
+        "logprobs": 1,
+        "max_tokens": max_tokens,
+        "temperature": 0.0,
+        "stream": false,
+    })
 }
 
 /// A text whose next token any language model guesses at most places.
@@ -232,15 +236,7 @@ const COUNTING: &str = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16";
 /// numbers keep every null (they don't know the coin) and have no power. A server that names no
 /// alternatives is believed.
 pub(super) async fn echo_is_in_step(endpoint: &Endpoint, max_tokens: u64) -> Result<bool, Failure> {
-    let body = json!({
-        "model": endpoint.model,
-        "prompt": COUNTING,
-        "echo": true,
-        "logprobs": 1,
-        "max_tokens": max_tokens,
-        "temperature": 0.0,
-        "stream": false,
-    });
+    let body = echo_body(endpoint, COUNTING, max_tokens);
     let read = |answer: &Value| {
         let given = wire::echoed(answer).ok_or_else(|| lacking("without log-probabilities"))?;
         Ok((given.tokens, wire::favourites(answer)))
