@@ -172,11 +172,6 @@ impl Keys {
         self.inner.virtual_only.load(Ordering::Acquire)
     }
 
-    /// Whether this is an admin key. Compares with all of them, in constant time.
-    pub fn check_admin(&self, presented: &str) -> bool {
-        self.admin_id(presented, SystemClock.now_ms()).is_some()
-    }
-
     /// Whether this is an admin key; wrong ones are counted by address.
     ///
     /// # Errors
@@ -194,7 +189,7 @@ impl Keys {
         Err(KeyError::Unknown)
     }
 
-    /// The name of the admin key that was presented.
+    /// The name of the admin key that was presented. Compares with all of them, in constant time.
     pub fn admin_id(&self, presented: &str, now_ms: i64) -> Option<String> {
         let hash = self.inner.hasher.key(presented);
         let mut found = None;
