@@ -2,16 +2,11 @@
 
 use super::RecordedRequest;
 use bytes::Bytes;
-use std::fmt;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
-
-/// Chooses a fault by the request.
-type FaultWhen = Arc<dyn Fn(&RecordedRequest) -> Option<Fault> + Send + Sync>;
 
 /// How a mock upstream behaves. Every setter has a default; `Behaviour::new()` answers at once
 /// with 8 to 40 tokens of text.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Behaviour {
     pub(super) seed: u64,
     pub(super) tokens: RangeInclusive<usize>,
@@ -24,18 +19,6 @@ pub struct Behaviour {
     pub(super) recorded_max: usize,
     pub(super) script: Vec<Option<Fault>>,
     pub(super) always: Option<Fault>,
-    pub(super) when: Option<FaultWhen>,
-}
-
-impl fmt::Debug for Behaviour {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Behaviour")
-            .field("seed", &self.seed)
-            .field("tokens", &self.tokens)
-            .field("script", &self.script)
-            .field("always", &self.always)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Default for Behaviour {
@@ -52,7 +35,6 @@ impl Default for Behaviour {
             recorded_max: 4_096,
             script: Vec::new(),
             always: None,
-            when: None,
         }
     }
 }
@@ -147,20 +129,7 @@ impl Behaviour {
         self
     }
 
-    /// The fault depends on the request; asked before the script, which goes on in any case.
-    #[must_use]
-    pub fn fault_when<F>(mut self, when: F) -> Self
-    where
-        F: Fn(&RecordedRequest) -> Option<Fault> + Send + Sync + 'static,
-    {
-        self.when = Some(Arc::new(when));
-        self
-    }
-
     pub(super) fn fault(&self, request: &RecordedRequest) -> Option<Fault> {
-        if let Some(fault) = self.when.as_ref().and_then(|when| when(request)) {
-            return Some(fault);
-        }
         let place = usize::try_from(request.number).unwrap_or(usize::MAX);
         match self.script.get(place) {
             Some(scripted) => scripted.clone(),
