@@ -14,7 +14,7 @@ use crate::{Guard, GuardError, admin, proxy};
 use accept::{Phase, Room};
 use axum::extract::ConnectInfo;
 use connection::Answer;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -223,7 +223,16 @@ impl Answer for Admin {
         // A router is always ready.
         let answered: Result<_, Infallible> = self.0.clone().call(request).await;
         match answered {
-            Ok(response) => response,
+            Ok(mut response) => {
+                if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                    // The rest of the body stays unread: as on the public address the client is
+                    // told that the connection ends, and has time to read it.
+                    peer.linger();
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(header::CONNECTION, close);
+                }
+                response
+            }
             Err(never) => match never {},
         }
     }
