@@ -42,11 +42,12 @@ use marks::Marks;
 use quotes::MarkKey;
 use serde::Serialize;
 use spend::Spend;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use stillwatch_evidence::ledger::{Entropy as _, Ledger, OsEntropy, from_hex_exact, to_hex};
+use stillwatch_evidence::ledger::{Entropy as _, Ledger, OsEntropy};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use writer::{ORDERS_MAX, Order, Parts, Shared, Writer};
 
@@ -135,7 +136,11 @@ impl Capture {
             return Ok(None);
         }
         // Nodes that share what they remember must make the same marks.
-        let key = if store.is_shared() { Some(shared_key(store).await?) } else { None };
+        let key = if store.is_shared() {
+            Some(store.agreed_key("exposure_marks_key").await?)
+        } else {
+            None
+        };
         let (config, data) = (config.clone(), data.to_path_buf());
         // Reading a large ledger takes a while.
         let opened = tokio::task::spawn_blocking(move || {
@@ -277,16 +282,6 @@ impl Capture {
     }
 }
 
-/// The key of the marks that all nodes of a store make.
-async fn shared_key(store: &Store) -> Result<[u8; 32], GuardError> {
-    let mut key = [0; 32];
-    OsEntropy.fill(&mut key)?;
-    let (agreed, _) = store.setting_or("exposure_marks_key", &to_hex(&key)).await?;
-    from_hex_exact(&agreed).map_err(|e| {
-        GuardError::setting(format!("the store's setting exposure_marks_key is no key: {e}"))
-    })
-}
-
 /// A secret of 32 bytes in a file, made where it is missing.
 fn secret(path: &Path) -> Result<[u8; 32], GuardError> {
     let wrong = |source| GuardError::Io { what: format!("can't use {}", path.display()), source };
@@ -297,12 +292,8 @@ fn secret(path: &Path) -> Result<[u8; 32], GuardError> {
     }
     let mut key = [0; 32];
     OsEntropy.fill(&mut key)?;
-    fs_err::write(path, key).map_err(wrong)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::Permissions::from_mode(0o600);
-        fs_err::set_permissions(path, mode).map_err(wrong)?;
-    }
+    // For its owner only from the first byte on.
+    let mut file = keep::private(path).map_err(wrong)?;
+    file.set_len(0).and_then(|()| file.write_all(&key)).map_err(wrong)?;
     Ok(key)
 }

@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use stillwatch_evidence::Exchange;
-use stillwatch_evidence::ledger::{from_hex_exact, to_hex};
+use stillwatch_evidence::ledger::to_hex;
 use stillwatch_traffic::{Analysis, Live, LiveParams};
 use tokio::sync::{mpsc, oneshot};
 use worker::{Command, Worker};
@@ -95,7 +95,7 @@ impl Detector {
         let latest = Arc::new(ArcSwap::from_pointee(Analysis::default()));
         let hash_key = match shared_key {
             Some(key) => key,
-            None => kept_key(&store).await?,
+            None => store.agreed_key(KEY_SETTING).await?,
         };
         if !config.enabled {
             return Ok(Self { latest, hash_key, running: None });
@@ -212,15 +212,6 @@ impl Detector {
         // Its sender went with the thread, so the keeper ends when all is written.
         keeper.await.ok();
     }
-}
-
-async fn kept_key(store: &Store) -> Result<[u8; 32], GuardError> {
-    let mut fresh = [0; 32];
-    getrandom::fill(&mut fresh)
-        .map_err(|e| GuardError::setting(format!("the system has no randomness: {e}")))?;
-    let (hex, _) = store.setting_or(KEY_SETTING, &to_hex(&fresh)).await?;
-    from_hex_exact(&hex)
-        .map_err(|e| GuardError::setting(format!("store: setting {KEY_SETTING}: {e}")))
 }
 
 /// Hashes under different keys can't be compared, so sketches of an earlier key are of no use.

@@ -12,10 +12,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
-use stillwatch_evidence::{
-    Exchange,
-    ledger::{Entropy as _, OsEntropy, from_hex_exact, to_hex},
-};
+use stillwatch_evidence::Exchange;
 
 /// How often totals are read for the dashboard's drawing.
 const SAMPLE_EVERY: Duration = Duration::from_secs(10);
@@ -99,7 +96,7 @@ impl Observer {
             exchanges,
             log_requests: config.log_requests,
             account_names: config.account_names,
-            pseudonym_key: pseudonym_key(store).await?,
+            pseudonym_key: store.agreed_key("observe.pseudonym_key").await?,
             sampler: Mutex::new(Some(sampler)),
         })
     }
@@ -192,15 +189,6 @@ impl Observer {
             exchanges.close().await;
         }
     }
-}
-
-async fn pseudonym_key(store: &Store) -> Result<[u8; 32], GuardError> {
-    let mut offered = [0; 32];
-    OsEntropy.fill(&mut offered)?;
-    let (key, _) = store.setting_or("observe.pseudonym_key", &to_hex(&offered)).await?;
-    from_hex_exact(&key).map_err(|_| {
-        GuardError::setting("the store's setting observe.pseudonym_key isn't 32 bytes, hexadecimal")
-    })
 }
 
 async fn sample(history: Weak<History>, metrics: Arc<Metrics>, clock: Arc<dyn Clock>) {

@@ -1,8 +1,22 @@
 //! Single values that all nodes agree on: the first to write one wins.
 
 use super::Store;
+use crate::GuardError;
+use stillwatch_evidence::ledger::{Entropy as _, OsEntropy, from_hex_exact, to_hex};
 
 impl Store {
+    /// A key that all nodes agree on, drawn from the operating system by the first that asks.
+    ///
+    /// # Errors
+    /// The database fails, no random bytes, or what is stored is no key.
+    pub async fn agreed_key(&self, name: &str) -> Result<[u8; 32], GuardError> {
+        let mut offered = [0; 32];
+        OsEntropy.fill(&mut offered)?;
+        let (agreed, _) = self.setting_or(name, &to_hex(&offered)).await?;
+        from_hex_exact(&agreed)
+            .map_err(|e| GuardError::setting(format!("the store's setting {name} is no key: {e}")))
+    }
+
     /// A setting.
     ///
     /// # Errors
