@@ -23,8 +23,8 @@ pub(super) enum Keep {
         /// When, milliseconds since the epoch.
         at_ms: i64,
     },
-    /// Read the sketch of an account that appeared.
-    Load(String),
+    /// Read the sketch of an account that appeared; the number of the question.
+    Load(String, u64),
 }
 
 /// Reads the latest sketches, then serves the thread until it ends.
@@ -39,7 +39,7 @@ pub(super) async fn keep(
     while let Some(wish) = wishes.recv().await {
         let result = match wish {
             Keep::Put { sketches, at_ms } => put(&store, sketches, at_ms).await,
-            Keep::Load(account) => load(&store, account, &commands).await,
+            Keep::Load(account, asked) => load(&store, account, asked, &commands).await,
         };
         match result {
             Ok(()) => metrics.health.restore("sketches"),
@@ -82,10 +82,11 @@ async fn merged(store: &Store, account: &str, bytes: Vec<u8>) -> Result<Vec<u8>,
 async fn load(
     store: &Store,
     account: String,
+    asked: u64,
     commands: &SyncSender<Command>,
 ) -> Result<(), sqlx::Error> {
     let bytes = store.sketch(&account).await?.map(|row| row.bytes);
-    send(commands, Command::Stored { account, bytes, is_asked: true }).await;
+    send(commands, Command::Stored { account, bytes, asked: Some(asked) }).await;
     Ok(())
 }
 
@@ -104,7 +105,7 @@ async fn load_latest(store: &Store, commands: &SyncSender<Command>, max: i64) {
         }
         for SketchRow { account, bytes, .. } in page {
             n += 1;
-            let stored = Command::Stored { account, bytes: Some(bytes), is_asked: false };
+            let stored = Command::Stored { account, bytes: Some(bytes), asked: None };
             if !send(commands, stored).await {
                 return;
             }

@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -115,7 +115,9 @@ impl Detector {
             clock,
             analyse_every: Duration::from_secs(config.analyse_every_s.max(1)),
             keep_every: Duration::from_secs(KEEP_EVERY_S),
-            unmerged: BTreeSet::new(),
+            unmerged: BTreeMap::new(),
+            n_asked: 0,
+            has_evicted: false,
             changed: BTreeSet::new(),
         };
         let thread = std::thread::Builder::new()

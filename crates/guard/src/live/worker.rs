@@ -5,7 +5,7 @@ use super::seen::Seen;
 use crate::Clock;
 use arc_swap::ArcSwap;
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -29,8 +29,8 @@ pub(super) enum Command {
         account: String,
         /// Its sketch; `None` where the store has none.
         bytes: Option<Vec<u8>>,
-        /// Whether it was asked for, because the account appeared.
-        is_asked: bool,
+        /// The number of the question, where it was asked for because the account appeared.
+        asked: Option<u64>,
     },
     /// Forget an account.
     Forget(String),
@@ -51,8 +51,13 @@ pub(super) struct Worker {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) analyse_every: Duration,
     pub(super) keep_every: Duration,
-    /// Accounts whose stored sketch, if there is one, isn't merged in yet.
-    pub(super) unmerged: BTreeSet<String>,
+    /// Accounts whose stored sketch, if there is one, isn't merged in yet, with the question
+    /// whose answer will be. Answers to earlier ones don't know what was kept since.
+    pub(super) unmerged: BTreeMap<String, u64>,
+    /// Questions asked of the store.
+    pub(super) n_asked: u64,
+    /// Whether an account left memory: what is read at the start may not know what it took along.
+    pub(super) has_evicted: bool,
     /// Accounts that changed since they were last kept.
     pub(super) changed: BTreeSet<String>,
 }
@@ -76,8 +81,8 @@ impl Worker {
             let patience = next_analysis.min(next_keeping).saturating_duration_since(now);
             match commands.recv_timeout(patience) {
                 Ok(Command::Observe(seen)) => self.observe(&seen),
-                Ok(Command::Stored { account, bytes, is_asked }) => {
-                    self.stored(&account, bytes.as_deref(), is_asked);
+                Ok(Command::Stored { account, bytes, asked }) => {
+                    self.stored(&account, bytes.as_deref(), asked);
                 }
                 Ok(Command::Forget(account)) => {
                     self.live.forget(&account);
@@ -101,8 +106,7 @@ impl Worker {
         self.depth.dec();
         self.queued_bytes.fetch_sub(seen.bytes(), Ordering::Relaxed);
         if !self.live.knows(&seen.account) {
-            self.unmerged.insert(seen.account.clone());
-            self.keep.try_send(Keep::Load(seen.account.clone())).ok();
+            self.ask(&seen.account);
         }
         if !self.changed.contains(&seen.account) {
             self.changed.insert(seen.account.clone());
@@ -112,10 +116,22 @@ impl Worker {
         }
     }
 
-    fn stored(&mut self, account: &str, bytes: Option<&[u8]>, is_asked: bool) {
-        // An account that left memory before its sketch came is merged in the store.
-        let is_unmerged = self.unmerged.remove(account);
-        let is_wanted = is_unmerged || !is_asked && !self.live.knows(account);
+    /// Asks the store what it has of an account; where the keeper is behind, another time.
+    fn ask(&mut self, account: &str) {
+        self.n_asked += 1;
+        self.unmerged.insert(account.to_owned(), self.n_asked);
+        self.keep.try_send(Keep::Load(account.to_owned(), self.n_asked)).ok();
+    }
+
+    fn stored(&mut self, account: &str, bytes: Option<&[u8]>, asked: Option<u64>) {
+        let is_wanted = match asked {
+            // An account that left memory before its sketch came is merged in the store.
+            Some(_) => self.unmerged.get(account).copied() == asked,
+            None => !self.has_evicted && !self.live.knows(account),
+        };
+        if is_wanted {
+            self.unmerged.remove(account);
+        }
         let Some(bytes) = bytes.filter(|_| is_wanted) else { return };
         match self.live.admit(account, bytes) {
             Ok(Some(evicted)) => self.evict(evicted),
@@ -127,7 +143,8 @@ impl Worker {
     /// An account leaves memory for the store.
     fn evict(&mut self, evicted: Evicted) {
         let Evicted { account, bytes } = evicted;
-        let is_unmerged = self.unmerged.remove(&account);
+        self.has_evicted = true;
+        let is_unmerged = self.unmerged.remove(&account).is_some();
         if self.changed.remove(&account) {
             self.put(vec![(account, bytes, is_unmerged)]);
         }
@@ -142,13 +159,23 @@ impl Worker {
         }
     }
 
-    /// Keeps what changed, as far as the keeper keeps up.
+    /// Keeps what changed, as far as the keeper keeps up. Accounts that still miss what the store
+    /// has of them are asked for again and kept another time: merged in the store while they stay
+    /// in memory, they would be counted twice.
     fn keep_changed(&mut self) {
+        let (waiting, changed): (BTreeSet<_>, BTreeSet<_>) = std::mem::take(&mut self.changed)
+            .into_iter()
+            .partition(|account| self.unmerged.contains_key(account));
+        self.changed = changed;
+        for account in &waiting {
+            self.ask(account);
+        }
         while !self.changed.is_empty() {
-            let Ok(permit) = self.keep.clone().try_reserve_owned() else { return };
+            let Ok(permit) = self.keep.clone().try_reserve_owned() else { break };
             let batch = self.batch();
             permit.send(Keep::Put { sketches: batch, at_ms: self.clock.now_ms() });
         }
+        self.changed.extend(waiting);
     }
 
     /// Keeps what changed, waiting for the keeper; for the end.
@@ -168,7 +195,7 @@ impl Worker {
             && let Some(account) = self.changed.pop_first()
         {
             if let Some(bytes) = self.live.sketch(&account).map(AccountSketch::to_bytes) {
-                let merge = self.unmerged.contains(&account);
+                let merge = self.unmerged.contains_key(&account);
                 batch.push((account, bytes, merge));
             }
         }
