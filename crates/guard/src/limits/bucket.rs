@@ -123,11 +123,12 @@ impl Bucket {
         if usable + 1e-6 >= amount {
             return Ok(());
         }
-        self.wanted = (self.wanted + single(amount)).min(single(rate.capacity));
-        match credit {
-            Credit::Share(_) => Err(Short::Empty(rate.wait_ms(amount - usable))),
-            _ => Err(Short::Unleased),
+        if let Credit::Share(_) = credit {
+            // Refused: nobody waits for it, so it is no reason to ask the store for more.
+            return Err(Short::Empty(rate.wait_ms(amount - usable)));
         }
+        self.wanted = (self.wanted + single(amount)).min(single(rate.capacity));
+        Err(Short::Unleased)
     }
 
     /// Takes an amount, below 0 gives one back. Debt ends at one capacity.
