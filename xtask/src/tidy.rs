@@ -13,11 +13,12 @@ use std::path::Path;
 const MAX_LINES: usize = 600;
 
 /// The rooms, top to bottom: an arrow may only point down.
-const ROOMS: [&str; 9] = [
+const ROOMS: [&str; 10] = [
     "stillwatch",
     "stillwatch-guard",
     "stillwatch-lab",
     "stillwatch-audit",
+    "stillwatch-scan",
     "stillwatch-testkit",
     "stillwatch-traffic",
     "stillwatch-models",

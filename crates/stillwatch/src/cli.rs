@@ -1,6 +1,8 @@
 //! Verbs and flags. The help texts here are the source of the generated CLI reference.
 
 pub mod ledger;
+#[cfg(feature = "scan")]
+pub mod scan;
 pub mod serve;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -12,7 +14,7 @@ use stillwatch_evidence::Decide;
 /// and make it hard to do.
 #[derive(Debug, Parser)]
 #[command(name = "stillwatch", version, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 as expected, 1 a finding (audit) or not as expected \
+#[command(after_help = "Exit codes: 0 as expected, 1 a finding (audit, scan) or not as expected \
                         (demo, verify), 2 usage or input, 3 partial (resume possible), 4 a defect.")]
 pub struct Cli {
     /// What to do.
@@ -31,6 +33,9 @@ pub enum Verb {
     Verify(VerifyArgs),
     /// Stand before a model as a gateway: keep proof of what goes out, see and slow harvesting
     Serve(Box<serve::ServeVerb>),
+    /// Look for harvesting in logs that are there: accounts and campaigns, with reasons
+    #[cfg(feature = "scan")]
+    Scan(Box<scan::ScanArgs>),
     /// Keep a ledger of what was released and withheld, sign its heads, prove and check it
     Ledger(Box<ledger::LedgerVerb>),
     /// Print a shell completion script

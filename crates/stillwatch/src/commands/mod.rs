@@ -6,6 +6,8 @@ pub mod demo;
 pub mod ledger;
 pub mod plan;
 pub mod reference;
+#[cfg(feature = "scan")]
+pub mod scan;
 pub mod serve;
 pub mod verify;
 
@@ -26,6 +28,8 @@ pub fn run(cli: Cli, printer: Printer) -> Result<Exit, Failure> {
         },
         Verb::Verify(args) => verify::run(&args, printer),
         Verb::Ledger(verb) => ledger::run(&verb, printer),
+        #[cfg(feature = "scan")]
+        Verb::Scan(args) => scan::run(&args, printer),
         Verb::Serve(verb) => serve::run(&verb, printer),
         Verb::Reference(args) => reference::run(&args, printer),
         Verb::Demo(args) => demo::run(&args, printer),

@@ -1,0 +1,28 @@
+//! Find who harvested, in the logs that are there.
+//!
+//! Logs of other products come in, accounts and campaigns with reasons go out. What harvesting
+//! looks like is the business of `traffic`; this room reads, aggregates and judges in bulk:
+//!
+//! | module | thought |
+//! | --- | --- |
+//! | [`input`] | which files are meant: files, globs, folders, object stores |
+//! | [`readers`] | what a line means: one reader per product, format found by looking |
+//! | [`row`] | what all of them come down to: one exchange of a log |
+//! | [`engine`] | rows to one sketch per account, by DataFusion, here or on many machines |
+//! | [`judge`] | sketches to accounts and campaigns |
+//! | [`result`] | what is said, as JSON |
+//!
+//! It knows neither the gateway nor the command line, and reads neither clock nor environment.
+
+pub mod engine;
+mod error;
+pub mod input;
+pub mod judge;
+pub mod readers;
+pub mod result;
+pub mod row;
+mod scan;
+
+pub use error::ScanError;
+pub use result::{ScanAccount, ScanCampaign, ScanResult};
+pub use scan::{ScanParams, scan};

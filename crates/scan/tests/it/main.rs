@@ -1,0 +1,3 @@
+//! The room's tests.
+
+mod thread;
