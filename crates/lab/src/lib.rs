@@ -2,15 +2,18 @@
 //!
 //! Responsible for: a tokeniser ([`tokenizer`]), a small decoder and its gradient ([`network`]),
 //! the training loop ([`train`]) and its files ([`checkpoint`]), and drafts that
-//! no label tells apart ([`drafts`]), the demo of the whole chain ([`demo`]). It knows nothing of gateways;
+//! no label tells apart ([`drafts`]), the demo of the whole chain ([`demo`]), and the price of a
+//! training ([`cost`]). It knows nothing of gateways;
 //! scoring and verdicts are left to `stillwatch_models` and `stillwatch_audit`.
 
 pub mod checkpoint;
+pub mod cost;
 pub mod demo;
 pub mod drafts;
 mod error;
 pub mod network;
 pub mod optimizer;
+mod page;
 pub mod tokenizer;
 pub mod train;
 

@@ -1,5 +1,6 @@
 //! Verbs and flags. The help texts here are the source of the generated CLI reference.
 
+pub mod cost;
 pub mod ledger;
 #[cfg(feature = "scan")]
 pub mod scan;
@@ -38,6 +39,8 @@ pub enum Verb {
     Scan(Box<scan::ScanArgs>),
     /// Keep a ledger of what was released and withheld, sign its heads, prove and check it
     Ledger(Box<ledger::LedgerVerb>),
+    /// Is a claimed price of training plausible, and what would buying the answers have cost?
+    Cost(Box<cost::CostArgs>),
     /// Print a shell completion script
     Completions(CompletionsArgs),
     /// Write the CLI reference and the JSON schemas (for the project's own docs)

@@ -1,5 +1,6 @@
 //! Tests of the laboratory.
 
+mod cost;
 mod demo;
 mod drafts;
 mod folder;

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod completions;
+pub mod cost;
 pub mod demo;
 pub mod ledger;
 pub mod plan;
@@ -32,6 +33,7 @@ pub fn run(cli: Cli, printer: Printer) -> Result<Exit, Failure> {
         Verb::Scan(args) => scan::run(&args, printer),
         Verb::Serve(verb) => serve::run(&verb, printer),
         Verb::Reference(args) => reference::run(&args, printer),
+        Verb::Cost(args) => cost::run(&args, printer),
         Verb::Demo(args) => demo::run(&args, printer),
     }
 }

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod config;
+mod cost;
 mod endpoint;
 mod harness;
 mod ledger;
