@@ -11,8 +11,16 @@ pub(crate) enum Mode {
     Check,
 }
 
-/// Runs the binary's hidden verb `reference`.
+/// Builds the binary and runs its hidden verb `reference`.
 pub(crate) fn run(mode: Mode) -> anyhow::Result<()> {
+    let build = ["build", "--quiet", "--locked", "--profile", "ci", "--package", "stillwatch"];
+    let features = if process::has("cmake") { &["--all-features"][..] } else { &[] };
+    process::run("cargo", &[&build[..], features].concat())?;
+    run_program(mode, &process::built())
+}
+
+/// Runs the hidden verb `reference` of a binary that is built already, with all features.
+pub(crate) fn run_program(mode: Mode, program: &Path) -> anyhow::Result<()> {
     let root = process::root();
     let kept = root.join("docs/reference");
     let fresh = root.join("target/reference");
@@ -21,10 +29,7 @@ pub(crate) fn run(mode: Mode) -> anyhow::Result<()> {
     }
     let target = if mode == Mode::Write { &kept } else { &fresh };
     let folder = target.to_string_lossy().into_owned();
-    let build = ["run", "--quiet", "--locked", "--profile", "ci", "--package", "stillwatch"];
-    let verb = ["--", "reference", folder.as_str()];
-    let features = if process::has("cmake") { &["--all-features"][..] } else { &[] };
-    process::run("cargo", &[&build[..], features, &verb[..]].concat())?;
+    process::run(&program.to_string_lossy(), &["reference", folder.as_str()])?;
     if mode == Mode::Write {
         return Ok(());
     }

@@ -12,6 +12,11 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
+/// The program as profile `ci` builds it.
+pub(crate) fn built() -> PathBuf {
+    root().join("target/ci/stillwatch")
+}
+
 /// One line to standard output.
 pub(crate) fn say(line: &str) {
     // Talk is best effort.

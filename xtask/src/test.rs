@@ -4,6 +4,9 @@ use crate::{gateway, generate, process, setup, tidy};
 use anyhow::{Context as _, bail};
 use std::time::Instant;
 
+// The steps after "tests" run the program that the tests built: building the package alone would
+// select other features of shared dependencies, and compile most of them again.
+
 /// Beyond this many minutes the run fails: CI's own limit is not far behind.
 const MAX_MINUTES: f64 = 75.0;
 
@@ -46,8 +49,8 @@ const STEPS: [Step; 11] = [
             &["test", "--locked", "--profile", "ci", "--workspace", "--all-features", "--doc"],
         )
     }),
-    ("soak", || gateway::soak::run("60")),
-    ("references", || generate::run(generate::Mode::Check)),
+    ("soak", || gateway::soak::run_program("60", &process::built())),
+    ("references", || generate::run_program(generate::Mode::Check, &process::built())),
     ("demo", demo),
     ("licences", deny),
 ];
@@ -88,9 +91,7 @@ fn demo() -> anyhow::Result<()> {
     if out.exists() {
         fs_err::remove_dir_all(&out)?;
     }
-    let build = ["run", "--locked", "--profile", "ci", "--package", "stillwatch"];
-    let verb = ["--all-features", "--", "demo", "--out", "target/demo"];
-    process::run("cargo", &[&build[..], &verb[..]].concat())
+    process::run(&process::built().to_string_lossy(), &["demo", "--out", "target/demo"])
 }
 
 /// nextest where it is installed, `cargo test` elsewhere.

@@ -38,7 +38,7 @@ pub(crate) fn run(seconds: &str) -> anyhow::Result<()> {
     let features: &[&str] = if process::has("cmake") { &["--all-features"] } else { &[] };
     let build = ["build", "--locked", "--profile", "ci", "--package", "stillwatch"];
     process::run("cargo", &[&build[..], features].concat())?;
-    run_program(seconds, &process::root().join("target/ci/stillwatch"))
+    run_program(seconds, &process::built())
 }
 
 /// Runs it with a program that is built already.
