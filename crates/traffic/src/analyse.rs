@@ -23,12 +23,14 @@ const REPORTED_MEMBERS_MAX: usize = 500;
 /// Hashes of shared text reported per group.
 const INDICATORS_MAX: usize = 64;
 
-/// What the sketches say of accounts and groups. `accounts` come sorted by name, each once.
+/// What the sketches say of accounts and groups, each account once, in any order.
 pub fn analyse<'a>(
     accounts: impl Iterator<Item = (&'a str, &'a AccountSketch)>,
     now_ms: i64,
 ) -> Analysis {
-    let (names, sketches): (Vec<&str>, Vec<&AccountSketch>) = accounts.unzip();
+    let mut accounts: Vec<(&str, &AccountSketch)> = accounts.collect();
+    accounts.sort_by_key(|(name, _)| *name);
+    let (names, sketches): (Vec<&str>, Vec<&AccountSketch>) = accounts.into_iter().unzip();
     let context = Context {
         sketches: &sketches,
         text: &Shared::count(&sketches, shared::text_items),

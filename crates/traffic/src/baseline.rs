@@ -1,6 +1,8 @@
 //! What is usual in the population, as groups are compared with it.
 
-use crate::measure::{bursts, collision, median, quiet};
+use crate::interchange::collision;
+use crate::measure::median;
+use crate::rhythm::quiet;
 use crate::sketch::{ACTIVE_HOURS, AccountSketch, Record};
 
 /// Records sampled over the population for what needs pairs of them.
@@ -64,7 +66,7 @@ impl Baseline {
             reasoning: mean(&|s| f64::from(s.n_asking_reasoning)),
             quiet: mean(&|s| f64::from(s.n) * quiet(&s.hours.map(f64::from))),
             networks: mean(&|s| f64::from(s.n) * s.networks.entries().len() as f64),
-            bursts: median(&sketches.iter().filter_map(|s| bursts(s)).collect::<Vec<f64>>()),
+            bursts: median(&sketches.iter().filter_map(|s| s.bursts()).collect::<Vec<f64>>()),
         }
     }
 }

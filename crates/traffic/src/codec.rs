@@ -3,12 +3,13 @@
 //! Decoding is strict: a length, an order or a value that no encoder writes is an error, never a
 //! panic, since the bytes come back from a database or from another node.
 
-use crate::features::ITEMS;
+use crate::features::{ANSWER_GRAM_BELOW, ITEMS};
+use crate::rhythm::{TIMES, Times};
 use crate::sample::{Counted, Entry, Sample};
-use crate::sketch::{ANSWERS, AccountSketch, Answer, Record};
+use crate::sketch::{AccountSketch, Record, SAID, Said};
 
 /// Version of the layout.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Why bytes aren't a sketch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -53,7 +54,7 @@ impl AccountSketch {
         for sum in [self.sum_messages, self.sum_words, self.sum_answer_tokens] {
             out.extend(sum.to_le_bytes());
         }
-        for bin in self.hours.iter().chain(&self.gaps).chain(&self.lengths) {
+        for bin in self.hours.iter().chain(&self.lengths) {
             out.extend(bin.to_le_bytes());
         }
         out.extend(self.active_until.to_le_bytes());
@@ -67,12 +68,14 @@ impl AccountSketch {
         for record in self.records.entries() {
             put_record(&mut out, record);
         }
-        put_len(&mut out, self.answers.len());
-        for answer in &self.answers {
-            out.extend(answer.time_s.to_le_bytes());
-            for gram in answer.grams {
-                out.extend(gram.to_le_bytes());
-            }
+        put_len(&mut out, self.said.entries().len());
+        for said in self.said.entries() {
+            out.extend(said.gram.to_le_bytes());
+            out.extend(said.time_s.to_le_bytes());
+        }
+        put_len(&mut out, self.times.kept().len());
+        for time in self.times.kept() {
+            out.extend(time.to_le_bytes());
         }
         out
     }
@@ -93,11 +96,11 @@ impl AccountSketch {
             last_ms: from.i64("last")?,
             ..Self::default()
         };
-        let mut counts = [0; 7];
+        let mut counts = [0; 6];
         for count in &mut counts {
             *count = from.u32("counts")?;
         }
-        let [n, conversing, reasoning, using, failed, tools, logprobs] = counts;
+        let [n, conversing, reasoning, failed, tools, logprobs] = counts;
         if counts.iter().any(|count| *count > n) {
             return Err(SketchError::Invalid { field: "counts" });
         }
@@ -107,14 +110,13 @@ impl AccountSketch {
         sketch.n = n;
         sketch.n_conversing = conversing;
         sketch.n_asking_reasoning = reasoning;
-        sketch.n_using_answers = using;
         sketch.n_failed = failed;
         sketch.n_tools = tools;
         sketch.n_logprobs = logprobs;
         sketch.sum_messages = from.u64("messages")?;
         sketch.sum_words = from.u64("words")?;
         sketch.sum_answer_tokens = from.u64("answers")?;
-        for bin in sketch.hours.iter_mut().chain(&mut sketch.gaps).chain(&mut sketch.lengths) {
+        for bin in sketch.hours.iter_mut().chain(&mut sketch.lengths) {
             *bin = from.u16("histograms")?;
         }
         sketch.active_until = from.u32("activity")?;
@@ -131,34 +133,26 @@ impl AccountSketch {
         }
         sketch.records =
             Sample::from_entries(records).ok_or(SketchError::Invalid { field: "records" })?;
-        let n_answers = from.len("answers")?;
-        if n_answers > ANSWERS {
-            return Err(SketchError::Invalid { field: "answers" });
+        sketch.said = from.said()?;
+        let n_times = from.len("request times")?;
+        let mut times = Vec::with_capacity(n_times);
+        for _ in 0..n_times {
+            times.push(from.u64("request times")?);
         }
-        for _ in 0..n_answers {
-            let time_s = from.u32("answers")?;
-            let mut grams = [0; 4];
-            for gram in &mut grams {
-                *gram = from.u32("answers")?;
-            }
-            sketch.answers.reserve_exact(1);
-            sketch.answers.push(Answer { time_s, grams });
-        }
-        if !sketch.answers.is_sorted_by(|a, b| a > b) {
-            return Err(SketchError::Invalid { field: "answers" });
-        }
+        sketch.times = Times::from_kept(times)
+            .filter(|times| times.kept().len() == (n as usize).min(TIMES))
+            .ok_or(SketchError::Invalid { field: "request times" })?;
         match from.bytes.len() {
             0 => Ok(sketch),
             n => Err(SketchError::Trailing { n }),
         }
     }
 
-    fn counts(&self) -> [u32; 7] {
+    fn counts(&self) -> [u32; 6] {
         [
             self.n,
             self.n_conversing,
             self.n_asking_reasoning,
-            self.n_using_answers,
             self.n_failed,
             self.n_tools,
             self.n_logprobs,
@@ -244,6 +238,20 @@ impl Reader<'_> {
             entries.push(entry);
         }
         Sample::from_entries(entries).ok_or(SketchError::Invalid { field })
+    }
+
+    fn said(&mut self) -> Result<Sample<Said, SAID>, SketchError> {
+        const FIELD: &str = "answers";
+        let n = self.len(FIELD)?;
+        let mut entries = Vec::with_capacity(n);
+        for _ in 0..n {
+            let entry = Said { gram: self.u32(FIELD)?, time_s: self.u32(FIELD)? };
+            if entry.gram == 0 || entry.gram >= ANSWER_GRAM_BELOW {
+                return Err(SketchError::Invalid { field: FIELD });
+            }
+            entries.push(entry);
+        }
+        Sample::from_entries(entries).ok_or(SketchError::Invalid { field: FIELD })
     }
 
     fn record(&mut self) -> Result<Record, SketchError> {

@@ -3,8 +3,9 @@
 //! Bounded: members that share a hash are linked in a ring, so a hash costs as many edges as it
 //! has members, never their square.
 
+use crate::interchange::is_retry;
 use crate::judge::{Family, Judged};
-use crate::measure::{Context, is_retry};
+use crate::measure::Context;
 use crate::sample::Entry;
 use crate::sketch::{AccountSketch, Record};
 use std::collections::BTreeMap;

@@ -8,14 +8,20 @@
 
 use crate::Observation;
 use crate::hash::{HashKey, SHINGLE_WORDS, narrow};
-use crate::text::{self, Kind, Lexicon, Word};
+use crate::lexicon::{self, Kind};
+use crate::sketch::seconds;
+use crate::text::{Reader, Word};
 
 /// Items per exchange by which texts are compared.
 pub const ITEMS: usize = 8;
 /// Content words kept per exchange.
 pub const TOPICS: usize = 4;
 /// Shingles kept of an answer, to know it again in a later prompt.
-pub(crate) const ANSWER_GRAMS: usize = 4;
+pub(crate) const ANSWER_GRAMS: usize = 6;
+/// Only shingles below this count in answers: one in 32, whatever the answer.
+pub(crate) const ANSWER_GRAM_BELOW: u32 = 1 << 27;
+/// Bytes of an answer that are read.
+const ANSWER_BYTES_MAX: usize = 320;
 /// Words at each end of a prompt from which the smallest shingles are taken: instructions stand
 /// at the ends, retrieved or pasted text in the middle.
 const ENDS_WORDS: usize = 64;
@@ -25,6 +31,8 @@ const EDGE_WORDS: usize = 5;
 const SHAPE_WORDS: usize = 16;
 /// Answers of fewer words ("yes", a label) are met again by chance.
 const ANSWER_WORDS_MIN: usize = 12;
+/// Seconds of a week.
+const WEEK_S: u32 = 7 * 86_400;
 
 /// Positions in [`Features::items`].
 pub(crate) mod item {
@@ -49,10 +57,11 @@ mod domain {
     pub(super) const AGENT: u8 = 19;
     pub(super) const PLAN: u8 = 20;
     pub(super) const ACCOUNT: u8 = 21;
+    pub(super) const WEEK: u8 = 22;
 }
 
 /// What is kept of one exchange.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts of a request")]
 pub struct Features {
     /// When, milliseconds since the epoch.
@@ -85,9 +94,9 @@ pub struct Features {
     pub network: u32,
     /// What the client says that it is, hashed; 0 where unknown.
     pub agent: u32,
-    /// All shingles of the prompt's ends, to find earlier answers in it.
-    pub(crate) grams: Vec<u32>,
-    /// Smallest shingles of the answer.
+    /// The week, hashed: weeks whose times are kept are chosen by it.
+    pub(crate) week: u32,
+    /// Smallest shingles of the answer below [`ANSWER_GRAM_BELOW`]; 0 where there are fewer.
     pub(crate) answer: [u32; ANSWER_GRAMS],
 }
 
@@ -95,15 +104,16 @@ pub struct Features {
 #[derive(Debug, Clone)]
 pub struct Extractor {
     key: HashKey,
-    lexicon: Lexicon,
-    words: Vec<Word>,
+    reader: Reader,
+    /// The last system prompt and its item: applications send the same one each time.
+    system: (String, u32),
 }
 
 impl Extractor {
     /// An extractor under the key.
     pub fn new(key: HashKey) -> Self {
-        let lexicon = Lexicon::new(&key);
-        Self { key, lexicon, words: Vec::with_capacity(512) }
+        let reader = Reader::new(&key);
+        Self { key, reader, system: (String::new(), 0) }
     }
 
     /// The hash by which an account is told from others.
@@ -113,39 +123,25 @@ impl Extractor {
 
     /// The features of an exchange.
     pub fn extract(&mut self, observation: &Observation<'_>) -> Features {
+        let system = self.system(observation.system);
+        let answer = self.answer(observation.response);
+        self.reader.read(observation.user, &self.key);
+        let (key, words) = (&self.key, self.reader.words());
         let mut items = [0; ITEMS];
-        if !observation.system.is_empty() {
-            self.read(observation.system);
-            if let (Some(slot), Some(gram)) = (
-                items.get_mut(item::SYSTEM),
-                smallest::<1>(&self.key, &self.words, domain::SYSTEM).first(),
-            ) {
-                *slot = *gram;
-            }
-        }
-        let mut answer = [0; ANSWER_GRAMS];
-        if !observation.response.is_empty() {
-            self.read(observation.response);
-            if self.words.len() >= ANSWER_WORDS_MIN {
-                answer = smallest::<ANSWER_GRAMS>(&self.key, &self.words, domain::GRAM);
-            }
-        }
-        self.read(observation.user);
-        let key = &self.key;
-        let words = self.words.as_slice();
-        let mut grams = Vec::with_capacity(words.len().min(2 * ENDS_WORDS));
-        let mut lowest = Lowest::<4>::new();
-        each_gram(key, words, domain::GRAM, |gram| {
-            grams.push(gram);
-            lowest.push(gram);
-        });
         if let Some(slots) = items.get_mut(item::GRAMS) {
-            slots.copy_from_slice(&lowest.0);
+            slots.copy_from_slice(&smallest::<4>(key, words, domain::GRAM));
         }
-        set(&mut items, item::OPENING, edge(key, words.iter().take(EDGE_WORDS), domain::OPENING));
         let tail = words.len().saturating_sub(EDGE_WORDS);
-        set(&mut items, item::CLOSING, edge(key, words.iter().skip(tail), domain::CLOSING));
-        set(&mut items, item::SHAPE, shape(key, words));
+        for (i, value) in [
+            (item::OPENING, edge(key, words.iter().take(EDGE_WORDS), domain::OPENING)),
+            (item::CLOSING, edge(key, words.iter().skip(tail), domain::CLOSING)),
+            (item::SHAPE, shape(key, words)),
+            (item::SYSTEM, system),
+        ] {
+            if let Some(slot) = items.get_mut(i) {
+                *slot = value;
+            }
+        }
         Features {
             time_ms: observation.time_ms,
             plan: self.name(domain::PLAN, observation.plan),
@@ -156,19 +152,48 @@ impl Extractor {
             answer_tokens: answer_tokens(observation),
             profile: self.profile(observation),
             n_messages: u8::try_from(observation.n_messages).unwrap_or(u8::MAX),
-            asks_reasoning: text::asks_for_reasoning(words),
+            asks_reasoning: lexicon::asks_for_reasoning(words),
             failed: observation.failed,
             tools: observation.tools,
             logprobs: observation.logprobs,
             network: self.name(domain::NETWORK, network(observation.ip)),
             agent: self.name(domain::AGENT, observation.user_agent),
-            grams,
+            week: narrow(
+                key.finish(domain::WEEK, u64::from(seconds(observation.time_ms) / WEEK_S)),
+            ),
             answer,
         }
     }
 
-    fn read(&mut self, text: &str) {
-        text::words_into(text, &self.key, &self.lexicon, &mut self.words);
+    /// The smallest shingle of the system prompt.
+    fn system(&mut self, system: &str) -> u32 {
+        if system.is_empty() {
+            return 0;
+        }
+        if self.system.0 != system {
+            let words = self.reader.read(system, &self.key);
+            let [gram] = smallest::<1>(&self.key, words, domain::SYSTEM);
+            system.clone_into(&mut self.system.0);
+            self.system.1 = gram;
+        }
+        self.system.1
+    }
+
+    fn answer(&mut self, answer: &str) -> [u32; ANSWER_GRAMS] {
+        if answer.is_empty() {
+            return [0; ANSWER_GRAMS];
+        }
+        let head = answer.floor_char_boundary(ANSWER_BYTES_MAX);
+        let words = self.reader.read(answer.get(..head).unwrap_or_default(), &self.key);
+        let mut lowest = Lowest::<ANSWER_GRAMS>::new();
+        if words.len() >= ANSWER_WORDS_MIN {
+            each_gram(&self.key, words, domain::GRAM, |gram| {
+                if gram < ANSWER_GRAM_BELOW {
+                    lowest.push(gram);
+                }
+            });
+        }
+        lowest.0
     }
 
     fn name(&self, domain: u8, name: &str) -> u32 {
@@ -189,12 +214,6 @@ impl Extractor {
         let hash = self.key.hash(domain::PROFILE, &bytes)
             ^ self.key.hash(domain::PROFILE, o.model.as_bytes()).rotate_left(17);
         u16::try_from(hash >> 48).unwrap_or(u16::MAX).max(1)
-    }
-}
-
-fn set(items: &mut [u32; ITEMS], i: usize, value: u32) {
-    if let Some(slot) = items.get_mut(i) {
-        *slot = value;
     }
 }
 
@@ -239,15 +258,20 @@ fn each_gram(key: &HashKey, words: &[Word], domain: u8, mut call: impl FnMut(u32
 }
 
 fn roll(key: &HashKey, words: &[Word], domain: u8, call: &mut impl FnMut(u32)) {
-    let mut rolled = 0u64;
-    for (i, word) in words.iter().enumerate() {
-        rolled = rolled.wrapping_mul(key.multiplier).wrapping_add(word.hash);
-        if let Some(out) = i.checked_sub(SHINGLE_WORDS).and_then(|out| words.get(out)) {
-            rolled = rolled.wrapping_sub(out.hash.wrapping_mul(key.multiplier_out));
-        }
-        if i + 1 >= SHINGLE_WORDS || i + 1 == words.len() {
-            call(narrow(key.finish(domain, rolled)));
-        }
+    let take_in =
+        |rolled: u64, word: &Word| rolled.wrapping_mul(key.multiplier).wrapping_add(word.hash);
+    let n = words.len().min(SHINGLE_WORDS - 1);
+    let (first, rest) = words.split_at_checked(n).unwrap_or_default();
+    let mut rolled = first.iter().fold(0u64, take_in);
+    let mut last = 0;
+    for (word, next_out) in rest.iter().zip(words) {
+        // What left the window, and before the window is full nothing.
+        rolled = take_in(rolled, word).wrapping_sub(last);
+        last = next_out.hash.wrapping_mul(key.multiplier_out);
+        call(narrow(key.finish(domain, rolled)));
+    }
+    if rest.is_empty() {
+        call(narrow(key.finish(domain, rolled)));
     }
 }
 
@@ -297,10 +321,7 @@ fn edge<'a>(key: &HashKey, words: impl Iterator<Item = &'a Word>, domain: u8) ->
 }
 
 fn whole(key: &HashKey, words: &[Word]) -> u32 {
-    let rolled = words
-        .iter()
-        .fold(words.len() as u64, |h, w| h.wrapping_mul(key.multiplier).wrapping_add(w.hash));
-    narrow(key.finish(domain::PROMPT, rolled))
+    narrow(key.finish(domain::PROMPT, key.whole(words.len(), words.iter().map(|w| w.hash))))
 }
 
 /// The opening with its variable parts masked: numbers become one mark, runs of content words

@@ -12,7 +12,8 @@
 //! them, each for another reason: see the `innocent` field of every reason.
 
 use crate::candidates::{MEMBERS_MIN, split_by_client};
-use crate::measure::{Context, Measures, group_items, measure};
+use crate::group_text::group_items;
+use crate::measure::{Context, Measures, measure};
 use crate::members::{machines, staying};
 
 /// Coverage from which a group counts as connected by text: with less than a fifth of its traffic
@@ -32,7 +33,7 @@ const WEIGHT_MIN: f64 = 3.0;
 const OFFICE_WEIGHT: f64 = 1.5;
 /// Taken off where the members are among the largest customers, one in a hundred: whoever deals
 /// work out over accounts does it to stay small, whoever bought volume uses it.
-const OPEN_WEIGHT: f64 = 1.5;
+const OPEN_WEIGHT: f64 = 2.0;
 /// Members from which a group is looked at more briefly first.
 const LARGE: usize = 200;
 /// Coefficient of variation, without the largest and the smallest tenth, that rules a group out.

@@ -10,7 +10,7 @@
 //! # The way of an exchange
 //!
 //! [`Extractor`] turns it into [`Features`] (keyed hashes, no text), [`AccountSketch`] takes them
-//! in (at most 4 KiB, merged in any order), [`analyse`] compares the sketches of all accounts.
+//! in (at most 4 KiB, the same whatever the order and however it was merged), [`analyse`] compares the sketches of all accounts.
 //!
 //! # What separates a harvest from innocents who look like one
 //!
@@ -50,20 +50,26 @@ mod codec;
 mod edges;
 mod features;
 mod graph;
+mod group_text;
 mod hash;
+mod interchange;
 mod judge;
+mod lexicon;
 mod live;
 mod measure;
 mod members;
 mod observation;
 mod population;
 mod reasons;
+mod reuse;
+mod rhythm;
 mod risk;
 mod sample;
 mod shared;
 mod sketch;
 mod statistics;
 mod text;
+mod ties;
 
 pub use analyse::analyse;
 pub use batch::analyse_exchanges;

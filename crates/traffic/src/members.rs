@@ -5,7 +5,8 @@
 //! (where there is one), doesn't converse in it, and isn't an outlier in lengths, subjects or
 //! volume: whoever has habits of its own isn't one of many interchangeable accounts.
 
-use crate::measure::{Context, bursts, coverage, has_text, median};
+use crate::group_text::{coverage, has_text};
+use crate::measure::{Context, median};
 use crate::sketch::{AccountSketch, Record};
 
 /// Members with less than this share of the median coverage are bystanders.
@@ -91,15 +92,21 @@ pub(crate) fn machines(context: &Context<'_>, members: &[u32]) -> Vec<u32> {
         .filter(|i| {
             context.sketches.get(*i as usize).is_some_and(|s| {
                 f64::from(s.n_conversing) <= MACHINE_CONVERSING_MAX * f64::from(s.n)
-                    && bursts(s).is_some_and(|b| b <= MACHINE_BURSTS_MAX)
+                    && s.bursts().is_some_and(|b| b <= MACHINE_BURSTS_MAX)
             })
         })
         .collect()
 }
 
 fn look(sketch: &AccountSketch, items: &[u32], by_text: bool) -> Member {
-    let body: Vec<&Record> =
-        sketch.records.entries().iter().filter(|r| !by_text || has_text(r, items)).collect();
+    let uses = sketch.uses_answers();
+    let of_text = || {
+        let records = sketch.records.entries().iter().zip(&uses);
+        records.filter(|(r, _)| !by_text || has_text(r, items))
+    };
+    let body: Vec<&Record> = of_text().map(|(r, _)| r).collect();
+    let n_conversing =
+        of_text().filter(|(r, uses)| r.n_messages > 2 || **uses == Some(true)).count();
     let n = body.len() as f64;
     let mean = |of: &dyn Fn(&Record) -> f64| body.iter().map(|r| of(r)).sum::<f64>() / n.max(1.0);
     let log = |r: &Record| (f64::from(r.words) + 1.0).log2();
@@ -114,7 +121,7 @@ fn look(sketch: &AccountSketch, items: &[u32], by_text: bool) -> Member {
     let topics = topics.chunk_by(|a, b| a == b).filter(|g| g.len() <= frame).flatten().copied();
     Member {
         coverage: coverage(sketch, items),
-        conversing: mean(&|r| f64::from(u8::from(r.n_messages > 2 || r.has(Record::USES_ANSWER)))),
+        conversing: n_conversing as f64 / n.max(1.0),
         n,
         length,
         length_variance: mean(&|r| (log(r) - length).powi(2)),

@@ -44,6 +44,10 @@ impl<T, const K: usize> Default for Sample<T, K> {
 
 impl<T: Entry, const K: usize> Sample<T, K> {
     pub(crate) fn offer(&mut self, entry: T) {
+        // Most of what comes to a full sample is too large.
+        if self.entries.len() == K && self.entries.last().is_some_and(|l| entry.key() > l.key()) {
+            return;
+        }
         match self.entries.binary_search_by_key(&entry.key(), Entry::key) {
             Ok(i) => {
                 if let Some(known) = self.entries.get_mut(i) {

@@ -1,14 +1,18 @@
-//! All that is kept of an account: at most 4 KiB, merged in any order.
+//! All that is kept of an account: at most 4 KiB, a function of the *multiset* of its exchanges.
 //!
 //! Counters, histograms and bitmaps are integers that saturate; sets are
-//! [samples by smallest hash](crate::sample). So the sketch of two logs is the merge of their
-//! sketches, whatever the order, but for two things that look at neighbours in time: the gaps
-//! between requests and the use of earlier answers miss what lies across the seam.
+//! [samples by smallest hash](crate::sample); of times and answers likewise the smallest are kept
+//! in an order that doesn't depend on when they came. So observing and merging are commutative
+//! and associative: whatever the order of exchanges, however they were parted over machines and
+//! files, the same exchanges give the same bytes. What lies between neighbours in time (pace,
+//! sessions, the use of earlier answers) is worked out only when the sketch is
+//! [looked at](crate::rhythm).
 //!
 //! The heart is a uniform sample of up to 40 different prompts with what came with each
 //! ([`Record`]): for most accounts that is their whole traffic.
 
-use crate::features::{ANSWER_GRAMS, Features, ITEMS, TOPICS};
+use crate::features::{Features, ITEMS, TOPICS};
+use crate::rhythm::Times;
 use crate::sample::{Counted, Entry, Sample};
 
 /// Different prompts kept.
@@ -17,15 +21,13 @@ pub(crate) const RECORDS: usize = 40;
 pub(crate) const NETWORKS: usize = 16;
 const AGENTS: usize = 4;
 const PROFILES: usize = 8;
-/// Earlier answers that are recognised in later prompts.
-pub(crate) const ANSWERS: usize = 6;
+/// Shingles of answers kept, to recognise them in later prompts.
+pub(crate) const SAID: usize = 32;
 /// Hours of activity remembered: three weeks.
 pub(crate) const ACTIVE_HOURS: u32 = 512;
 pub(crate) const ACTIVE_WORDS: usize = ACTIVE_HOURS as usize / 64;
 /// Bins of the logarithms of gaps (seconds, up to three days) and lengths (words).
 pub(crate) const BINS: usize = 18;
-/// The lowest bin of gaps that can be a pace: 256 s, longer than anybody reads an answer.
-const PACE_BIN_MIN: usize = 8;
 /// Bytes that a sketch never exceeds, encoded or in memory.
 pub const SKETCH_BYTES_MAX: usize = 4096;
 
@@ -48,10 +50,9 @@ pub(crate) struct Record {
 impl Record {
     pub(crate) const ASKS_REASONING: u8 = 1;
     pub(crate) const FAILED: u8 = 2;
-    pub(crate) const USES_ANSWER: u8 = 4;
-    pub(crate) const TOOLS: u8 = 8;
-    pub(crate) const LOGPROBS: u8 = 16;
-    pub(crate) const FLAGS: u8 = 31;
+    pub(crate) const TOOLS: u8 = 4;
+    pub(crate) const LOGPROBS: u8 = 8;
+    pub(crate) const FLAGS: u8 = 15;
 
     pub(crate) fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0
@@ -78,11 +79,22 @@ impl Entry for Record {
     }
 }
 
-/// The smallest shingles of an earlier answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Answer {
+/// A shingle of an answer, and when it was first said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) gram: u32,
+    /// Of the earliest exchange, seconds since the epoch.
     pub(crate) time_s: u32,
-    pub(crate) grams: [u32; ANSWER_GRAMS],
+}
+
+impl Entry for Said {
+    fn key(&self) -> u32 {
+        self.gram
+    }
+
+    fn absorb(&mut self, other: &Self) {
+        self.time_s = self.time_s.min(other.time_s);
+    }
 }
 
 /// All that is kept of an account.
@@ -94,7 +106,6 @@ pub struct AccountSketch {
     pub(crate) n: u32,
     pub(crate) n_conversing: u32,
     pub(crate) n_asking_reasoning: u32,
-    pub(crate) n_using_answers: u32,
     pub(crate) n_failed: u32,
     pub(crate) n_tools: u32,
     pub(crate) n_logprobs: u32,
@@ -103,8 +114,6 @@ pub struct AccountSketch {
     pub(crate) sum_answer_tokens: u64,
     /// Requests by hour of the day (UTC).
     pub(crate) hours: [u16; 24],
-    /// Gaps between requests by log2 of seconds.
-    pub(crate) gaps: [u16; BINS],
     /// Prompts by log2 of words.
     pub(crate) lengths: [u16; BINS],
     /// The last hour (since the epoch) that the bitmap covers.
@@ -115,8 +124,9 @@ pub struct AccountSketch {
     pub(crate) agents: Sample<Counted, AGENTS>,
     pub(crate) profiles: Sample<Counted, PROFILES>,
     pub(crate) records: Sample<Record, RECORDS>,
-    /// The latest answers, newest first.
-    pub(crate) answers: Vec<Answer>,
+    /// The smallest shingles of answers.
+    pub(crate) said: Sample<Said, SAID>,
+    pub(crate) times: Times,
 }
 
 impl Default for AccountSketch {
@@ -128,7 +138,6 @@ impl Default for AccountSketch {
             n: 0,
             n_conversing: 0,
             n_asking_reasoning: 0,
-            n_using_answers: 0,
             n_failed: 0,
             n_tools: 0,
             n_logprobs: 0,
@@ -136,7 +145,6 @@ impl Default for AccountSketch {
             sum_words: 0,
             sum_answer_tokens: 0,
             hours: [0; 24],
-            gaps: [0; BINS],
             lengths: [0; BINS],
             active_until: 0,
             active: [0; ACTIVE_WORDS],
@@ -144,7 +152,8 @@ impl Default for AccountSketch {
             agents: Sample::default(),
             profiles: Sample::default(),
             records: Sample::default(),
-            answers: Vec::new(),
+            said: Sample::default(),
+            times: Times::default(),
         }
     }
 }
@@ -153,18 +162,12 @@ impl AccountSketch {
     /// Takes an exchange in.
     pub fn observe(&mut self, f: &Features) {
         let time_s = seconds(f.time_ms);
-        let uses_answer = self.uses_answer(f);
         let conversing = f.n_messages > 2;
-        if self.n > 0 {
-            let gap_s = f.time_ms.abs_diff(self.last_ms) / 1000;
-            bump(&mut self.gaps, log2_bin(gap_s));
-        }
         (self.last_ms, self.plan) = (self.last_ms, self.plan).max((f.time_ms, f.plan));
         self.first_ms = self.first_ms.min(f.time_ms);
         self.n = self.n.saturating_add(1);
         count(&mut self.n_conversing, conversing);
         count(&mut self.n_asking_reasoning, f.asks_reasoning);
-        count(&mut self.n_using_answers, uses_answer);
         count(&mut self.n_failed, f.failed);
         count(&mut self.n_tools, f.tools);
         count(&mut self.n_logprobs, f.logprobs);
@@ -191,16 +194,16 @@ impl AccountSketch {
             flags: [
                 (f.asks_reasoning, Record::ASKS_REASONING),
                 (f.failed, Record::FAILED),
-                (uses_answer, Record::USES_ANSWER),
                 (f.tools, Record::TOOLS),
                 (f.logprobs, Record::LOGPROBS),
             ]
             .iter()
             .fold(0, |flags, (on, flag)| if *on { flags | flag } else { flags }),
         });
-        if f.answer.iter().all(|g| *g != 0) {
-            self.remember(Answer { time_s, grams: f.answer });
+        for gram in f.answer.into_iter().take_while(|gram| *gram != 0) {
+            self.said.offer(Said { gram, time_s });
         }
+        self.times.offer(f.week, time_s);
     }
 
     /// Takes in what another node or an earlier time saw of the same account.
@@ -211,7 +214,6 @@ impl AccountSketch {
             (&mut self.n, other.n),
             (&mut self.n_conversing, other.n_conversing),
             (&mut self.n_asking_reasoning, other.n_asking_reasoning),
-            (&mut self.n_using_answers, other.n_using_answers),
             (&mut self.n_failed, other.n_failed),
             (&mut self.n_tools, other.n_tools),
             (&mut self.n_logprobs, other.n_logprobs),
@@ -226,7 +228,6 @@ impl AccountSketch {
             *mine = mine.saturating_add(theirs);
         }
         add(&mut self.hours, &other.hours);
-        add(&mut self.gaps, &other.gaps);
         add(&mut self.lengths, &other.lengths);
         self.advance(other.active_until);
         let mut theirs = other.clone_activity();
@@ -238,9 +239,8 @@ impl AccountSketch {
         self.agents.merge(&other.agents);
         self.profiles.merge(&other.profiles);
         self.records.merge(&other.records);
-        for answer in &other.answers {
-            self.remember(*answer);
-        }
+        self.said.merge(&other.said);
+        self.times.merge(&other.times);
     }
 
     /// Exchanges seen.
@@ -260,40 +260,8 @@ impl AccountSketch {
             + self.agents.heap_bytes()
             + self.profiles.heap_bytes()
             + self.records.heap_bytes()
-            + self.answers.capacity() * size_of::<Answer>()
-    }
-
-    /// The pace of an account that asks at regular intervals: the lower of two neighbouring bins
-    /// (log2 of seconds) that hold nine tenths of its gaps. None where gaps are irregular, few, or
-    /// below [`PACE_BIN_MIN`], where they are those within a session.
-    pub(crate) fn pace(&self) -> Option<usize> {
-        let n: u32 = self.gaps.iter().map(|g| u32::from(*g)).sum();
-        let two = |(i, pair): (usize, &[u16])| (i, pair.iter().map(|g| u32::from(*g)).sum::<u32>());
-        let (bin, most) = self.gaps.windows(2).enumerate().map(two).max_by_key(|(_, n)| *n)?;
-        (n >= 8 && bin >= PACE_BIN_MIN && 10 * most >= 9 * n).then_some(bin)
-    }
-
-    /// Whether the prompt contains an earlier answer: at least two of the four smallest shingles
-    /// of one answer (a single 6-word phrase can be a coincidence).
-    fn uses_answer(&self, f: &Features) -> bool {
-        self.answers
-            .iter()
-            .any(|answer| answer.grams.iter().filter(|gram| f.grams.contains(gram)).count() >= 2)
-    }
-
-    /// Keeps the newest answers.
-    fn remember(&mut self, answer: Answer) {
-        if let Err(i) = self.answers.binary_search_by(|known| answer.cmp(known)) {
-            if i >= ANSWERS {
-                return;
-            }
-            if self.answers.len() == ANSWERS {
-                self.answers.pop();
-            } else {
-                self.answers.reserve_exact(1);
-            }
-            self.answers.insert(i, answer);
-        }
+            + self.said.heap_bytes()
+            + self.times.heap_bytes()
     }
 
     fn mark_active(&mut self, hour: u32) {
@@ -368,6 +336,6 @@ fn add(mine: &mut [u16], theirs: &[u16]) {
 }
 
 /// Bin 0 holds 0 and 1, bin b holds 2^b to 2^(b+1) − 1, the last all above.
-fn log2_bin(value: u64) -> usize {
+pub(crate) fn log2_bin(value: u64) -> usize {
     (value.max(1).ilog2() as usize).min(BINS - 1)
 }

@@ -11,7 +11,7 @@
 //! | `uniform_parameters` | one set of parameters, set by hand | every application |
 //! | `no_night` | asks at all hours alike | batch jobs, monitoring |
 //! | `no_depth` | never continues a conversation | translators, plug-ins |
-//! | `no_use` | never comes back to an answer | the same |
+//! | `no_use` | never quotes an answer | the same |
 //!
 //! Each alone accuses innocents; together, compared within a stratum, they rank accounts.
 
@@ -55,7 +55,7 @@ impl AccountSketch {
             top(self.profiles.entries().iter().map(|p| p.n)) / n,
             flatness(&self.hours),
             1.0 - f64::from(self.n_conversing) / n,
-            1.0 - f64::from(self.n_using_answers) / n,
+            1.0 - self.answers_used(),
         ];
         Statistics { values }
     }

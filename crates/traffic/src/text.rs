@@ -4,32 +4,17 @@
 //! is a word of its own; zero-width characters are skipped, so they split nothing. Only the ends
 //! of a long text are read ([`TEXT_BYTES_MAX`] at each end): instructions stand at the ends, and
 //! the work per exchange stays bounded.
+//!
+//! A text is first normalised into a buffer in which every byte is one of a word (lower case, or
+//! above 127) or none; then 64 bytes at a time become one mask of bits, whose edges are the words.
 
-use crate::hash::HashKey;
+use crate::hash::{HashKey, WORD_BYTES_MAX};
+use crate::lexicon::{Kind, Lexicon};
 
 /// Bytes read at each end of a text.
 pub(crate) const TEXT_BYTES_MAX: usize = 4096;
-/// Bytes of a word that count.
-const WORD_BYTES_MAX: usize = 48;
-/// Domain of word hashes.
-const WORD: u8 = 1;
-
-/// What kind of word it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Says what the text is about.
-    Content,
-    /// Function word or too short to say anything.
-    Function,
-    /// Has a digit.
-    Number,
-    /// Names reasoning (`reasoning`, `rationale`, …).
-    Cue,
-    /// Names reasoning in company (`step`, `thought`, …).
-    Step,
-    /// Demands completeness (`show`, `every`, …).
-    Demand,
-}
+/// Bytes of a block of the buffer.
+const BLOCK: usize = 64;
 
 /// A hashed word.
 #[derive(Debug, Clone, Copy)]
@@ -38,150 +23,93 @@ pub(crate) struct Word {
     pub(crate) kind: Kind,
 }
 
-const FUNCTION_WORDS: &str = "a an the and or but if of to in on at by for with from as is are was were be been am do does did \
-    have has had i you he she it we they me him her us them my your his its our their this that these those what which who whom \
-    when where why how can could will would shall should may might must not no yes so than too very just about into over under \
-    again there here s t re ve ll d m please hi hello thanks thank der die das und oder ein eine ist sind nicht mit von zu im den \
-    le la les un une et ou de des du est sont que qui dans pour el los las y o en es son por para con il lo gli e di";
-/// Names of reasoning that mean little else.
-const CUE_WORDS: &str = "reasoning rationale rationales stepwise thinking derivation deduction scratchpad inference inferences \
-    monologue cot deliberation workings gedankengang begründung raisonnement razonamiento ragionamento raciocínio рассуждение";
-/// Words that name reasoning in company only (`step by step`, `chain of thought`, `every step`).
-const STEP_WORDS: &str = "step steps chain thought thoughts think reason reasons logic intermediate stage stages working schritt \
-    schritte étape étapes paso pasos passo passos шаг";
-/// Demands for completeness.
-const DEMAND_WORDS: &str = "show every each all full fully complete completely detail detailed details aloud explicitly explicit \
-    carefully entire verbatim verbose thorough thoroughly explain describe lay walk write share include spell jeden alle chaque \
-    toutes cada todos";
-
-/// The words that the room knows, hashed under the key.
+/// Reads texts. Reuses its buffers.
 #[derive(Debug, Clone)]
-pub(crate) struct Lexicon {
-    /// Sorted by hash.
-    known: Vec<(u64, Kind)>,
-    /// Which upper bytes occur at all: most words are told apart without a search.
-    present: [u64; 64],
+pub(crate) struct Reader {
+    lexicon: Lexicon,
+    bytes: Vec<u8>,
+    words: Vec<Word>,
 }
 
-impl Lexicon {
+impl Reader {
     pub(crate) fn new(key: &HashKey) -> Self {
-        let mut known = Vec::new();
-        for (words, kind) in [
-            (CUE_WORDS, Kind::Cue),
-            (STEP_WORDS, Kind::Step),
-            (DEMAND_WORDS, Kind::Demand),
-            (FUNCTION_WORDS, Kind::Function),
-        ] {
-            known.extend(words.split_whitespace().map(|w| (key.hash(WORD, w.as_bytes()), kind)));
-        }
-        // A word in two lists keeps the first kind: the sort is stable.
-        known.sort_by_key(|(hash, _)| *hash);
-        known.dedup_by_key(|(hash, _)| *hash);
-        let mut present = [0u64; 64];
-        for (hash, _) in &known {
-            let (slot, bit) = filter(*hash);
-            if let Some(slot) = present.get_mut(slot) {
-                *slot |= bit;
-            }
-        }
-        Self { known, present }
-    }
-
-    fn kind(&self, hash: u64, n_bytes: usize, number: bool) -> Kind {
-        if number {
-            return Kind::Number;
-        }
-        let (slot, bit) = filter(hash);
-        if self.present.get(slot).is_some_and(|s| s & bit != 0)
-            && let Ok(i) = self.known.binary_search_by_key(&hash, |(h, _)| *h)
-            && let Some((_, kind)) = self.known.get(i)
-        {
-            return *kind;
-        }
-        if n_bytes < 4 { Kind::Function } else { Kind::Content }
-    }
-}
-
-/// Slot and bit of a hash in the filter of 4,096 bits.
-fn filter(hash: u64) -> (usize, u64) {
-    let h = usize::try_from(hash >> 52).unwrap_or(0);
-    (h >> 6, 1 << (h & 63))
-}
-
-/// Hashes the words of the text into `words`, which is emptied first.
-pub(crate) fn words_into(text: &str, key: &HashKey, lexicon: &Lexicon, words: &mut Vec<Word>) {
-    words.clear();
-    if text.len() <= 2 * TEXT_BYTES_MAX {
-        push_words(text, key, lexicon, words);
-        return;
-    }
-    let head = text.get(..text.floor_char_boundary(TEXT_BYTES_MAX)).unwrap_or_default();
-    let tail = text.get(text.ceil_char_boundary(text.len() - TEXT_BYTES_MAX)..);
-    push_words(head, key, lexicon, words);
-    push_words(tail.unwrap_or_default(), key, lexicon, words);
-}
-
-/// A word being read.
-struct Builder {
-    bytes: [u8; WORD_BYTES_MAX],
-    n: usize,
-    number: bool,
-}
-
-impl Builder {
-    #[inline]
-    fn push(&mut self, byte: u8) {
-        if let Some(slot) = self.bytes.get_mut(self.n) {
-            *slot = byte;
-            self.n += 1;
+        Self {
+            lexicon: Lexicon::new(key),
+            bytes: Vec::with_capacity(2 * TEXT_BYTES_MAX + 4 * BLOCK),
+            words: Vec::with_capacity(512),
         }
     }
 
-    fn push_char(&mut self, c: char) {
-        for lower in c.to_lowercase() {
-            let mut utf8 = [0u8; 4];
-            for byte in lower.encode_utf8(&mut utf8).bytes() {
-                self.push(byte);
-            }
-        }
-        self.number |= c.is_numeric();
-    }
-
-    #[inline]
-    fn end(&mut self, key: &HashKey, lexicon: &Lexicon, words: &mut Vec<Word>) {
-        if self.n == 0 {
-            return;
-        }
-        let hash = key.hash(WORD, self.bytes.get(..self.n).unwrap_or_default());
-        words.push(Word { hash, kind: lexicon.kind(hash, self.n, self.number) });
-        self.n = 0;
-        self.number = false;
-    }
-}
-
-fn push_words(text: &str, key: &HashKey, lexicon: &Lexicon, words: &mut Vec<Word>) {
-    let mut word = Builder { bytes: [0; WORD_BYTES_MAX], n: 0, number: false };
-    for c in text.chars() {
-        if c.is_ascii() {
-            let byte = u8::try_from(c).unwrap_or(b' ');
-            if byte.is_ascii_alphanumeric() {
-                word.push(byte.to_ascii_lowercase());
-                word.number |= byte.is_ascii_digit();
-            } else {
-                word.end(key, lexicon, words);
-            }
-        } else if is_invisible(c) {
-        } else if is_ideograph(c) {
-            word.end(key, lexicon, words);
-            word.push_char(c);
-            word.end(key, lexicon, words);
-        } else if c.is_alphanumeric() {
-            word.push_char(c);
+    /// The words of the ends of the text.
+    pub(crate) fn read(&mut self, text: &str, key: &HashKey) -> &[Word] {
+        self.bytes.clear();
+        if text.len() <= 2 * TEXT_BYTES_MAX {
+            normalise(text, &mut self.bytes);
         } else {
-            word.end(key, lexicon, words);
+            let head = text.floor_char_boundary(TEXT_BYTES_MAX);
+            let tail = text.ceil_char_boundary(text.len() - TEXT_BYTES_MAX);
+            normalise(text.get(..head).unwrap_or_default(), &mut self.bytes);
+            self.bytes.push(b' ');
+            normalise(text.get(tail..).unwrap_or_default(), &mut self.bytes);
+        }
+        // Room for the blocks of the last word, and an end to it.
+        let padded = (self.bytes.len() / BLOCK + 2) * BLOCK;
+        self.bytes.resize(padded, b' ');
+        self.words.clear();
+        split(&self.bytes, key, &self.lexicon, &mut self.words);
+        &self.words
+    }
+
+    /// The words read last.
+    pub(crate) fn words(&self) -> &[Word] {
+        &self.words
+    }
+}
+
+/// Appends the text in lower case, without invisible characters, ideographs set apart, other
+/// characters that aren't of words as spaces.
+fn normalise(text: &str, out: &mut Vec<u8>) {
+    let mut rest = text;
+    loop {
+        let n = if rest.is_ascii() {
+            rest.len()
+        } else {
+            rest.bytes().position(|b| !b.is_ascii()).unwrap_or(rest.len())
+        };
+        let Some((ascii, after)) = rest.split_at_checked(n) else { return };
+        out.extend(ascii.bytes().map(|b| b.to_ascii_lowercase()));
+        rest = after;
+        // As long as characters beyond ASCII follow each other.
+        loop {
+            let mut chars = rest.chars();
+            match chars.next() {
+                Some(c) if !c.is_ascii() => push_char(c, out),
+                Some(_) => break,
+                None => return,
+            }
+            rest = chars.as_str();
         }
     }
-    word.end(key, lexicon, words);
+}
+
+/// Appends a character beyond ASCII.
+fn push_char(c: char, out: &mut Vec<u8>) {
+    let mut utf8 = [0u8; 4];
+    if is_invisible(c) {
+    } else if is_ideograph(c) {
+        out.push(b' ');
+        out.extend_from_slice(c.encode_utf8(&mut utf8).as_bytes());
+        out.push(b' ');
+    } else if c.is_numeric() {
+        // Any number is a number; which one doesn't matter.
+        out.push(b'0');
+    } else if c.is_alphanumeric() {
+        for lower in c.to_lowercase() {
+            out.extend_from_slice(lower.encode_utf8(&mut utf8).as_bytes());
+        }
+    } else {
+        out.push(b' ');
+    }
 }
 
 /// Zero-width characters, soft hyphen, byte order mark, variation selectors.
@@ -195,42 +123,58 @@ fn is_ideograph(c: char) -> bool {
         | '\u{ac00}'..='\u{d7af}' | '\u{20000}'..='\u{2fa1f}' | '\u{e00}'..='\u{e7f}')
 }
 
-/// Whether the text asks for the reasoning itself: a name of it within [`CUE_REACH`] words of a
-/// demand, a word that names it in company within [`STEP_REACH`] words of a demand or of another
-/// such word (`step by step`, `chain of thought`).
-pub(crate) fn asks_for_reasoning(words: &[Word]) -> bool {
-    let (mut cue, mut step, mut demand) = (None, None, None);
-    for (i, word) in words.iter().enumerate() {
-        let within = |last: Option<usize>, reach: usize| last.is_some_and(|last| i - last <= reach);
-        let asks = match word.kind {
-            Kind::Cue => {
-                cue = Some(i);
-                within(demand, CUE_REACH) || within(step, STEP_REACH)
+/// Hashes the words of whole blocks; the last block holds no word.
+fn split(bytes: &[u8], key: &HashKey, lexicon: &Lexicon, words: &mut Vec<Word>) {
+    let (mut start, mut inside, mut number, mut carry) = (0, false, false, 0);
+    for (i, block) in bytes.as_chunks::<BLOCK>().0.iter().enumerate() {
+        let (of_word, digits) = masks(block);
+        let mut edges = of_word ^ (of_word << 1 | carry);
+        carry = of_word >> 63;
+        let mut begun = 0;
+        while edges != 0 {
+            let at = edges.trailing_zeros();
+            edges &= edges - 1;
+            // Digits between the word's begin, or the block's, and here.
+            if inside {
+                let end = i * BLOCK + at as usize;
+                number |= digits & ((1 << at) - 1) & (u64::MAX << begun) != 0;
+                let n = (end - start).min(WORD_BYTES_MAX);
+                let hash = key.word(bytes.get(start..).unwrap_or_default(), n);
+                words.push(Word { hash, kind: lexicon.kind(hash, n, number) });
+            } else {
+                start = i * BLOCK + at as usize;
+                begun = at;
+                number = false;
             }
-            Kind::Step => {
-                let asks = within(demand, STEP_REACH)
-                    || within(step, STEP_REACH)
-                    || within(cue, STEP_REACH);
-                step = Some(i);
-                asks
-            }
-            Kind::Demand => {
-                demand = Some(i);
-                within(cue, CUE_REACH) || within(step, 1)
-            }
-            _ => false,
-        };
-        if asks {
-            return true;
+            inside = !inside;
+        }
+        if inside {
+            number |= digits & (u64::MAX << begun) != 0;
         }
     }
-    false
 }
 
-/// Words between a name of reasoning and the demand for it.
-const CUE_REACH: usize = 8;
-/// Words between two words that name reasoning in company.
-const STEP_REACH: usize = 2;
+/// Which bytes of a block belong to words, and which are digits.
+#[inline]
+fn masks(block: &[u8; BLOCK]) -> (u64, u64) {
+    let (mut of_word, mut digit) = ([0u8; BLOCK], [0u8; BLOCK]);
+    for ((byte, of_word), digit) in block.iter().zip(&mut of_word).zip(&mut digit) {
+        // Numbers in place of conditions: sixteen bytes at a time.
+        *digit = u8::from(byte.wrapping_sub(b'0') < 10);
+        *of_word = *digit | u8::from(byte.wrapping_sub(b'a') < 26) | (*byte >> 7);
+    }
+    (bits(&of_word), bits(&digit))
+}
+
+/// Bytes of 0 or 1 as bits: the product brings the lowest bit of byte i to bit 56 + i.
+#[inline]
+fn bits(bytes: &[u8; BLOCK]) -> u64 {
+    let mut mask = 0;
+    for chunk in bytes.as_chunks::<8>().0.iter().rev() {
+        mask = mask << 8 | u64::from_le_bytes(*chunk).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    }
+    mask
+}
 
 #[cfg(test)]
 mod tests {
@@ -238,9 +182,7 @@ mod tests {
 
     fn words(text: &str) -> Vec<Word> {
         let key = HashKey::new(&[7; 32]);
-        let mut words = Vec::new();
-        words_into(text, &key, &Lexicon::new(&key), &mut words);
-        words
+        Reader::new(&key).read(text, &key).to_vec()
     }
 
     fn hashes(text: &str) -> Vec<u64> {
@@ -254,10 +196,37 @@ mod tests {
             ("ein Maß", "EIN maß", 2),
             ("zero\u{200b}width", "zerowidth", 1),
             ("漢字 かな", "漢字かな", 4),
+            ("x² ok", "X0 OK", 2),
+            ("“quoted”—dash", "quoted dash", 2),
             ("", " .,;", 0),
         ] {
             assert_eq!(hashes(a), hashes(b), "{a} / {b}");
             assert_eq!(hashes(a).len(), n, "{a}");
+        }
+    }
+
+    /// Against a plain reading, character by character, at every offset to the blocks.
+    #[test]
+    fn words_are_the_runs_of_letters_and_digits() {
+        let text = "It's 5 o'clock; B2B sales rose 12.5% in Q3-2025, see https://example.org/a_b?x=1 \
+            and Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft. Fin";
+        let key = HashKey::new(&[7; 32]);
+        for shift in 0..70 {
+            let text = format!("{}{text}{}", "-".repeat(shift), "?".repeat(shift % 7));
+            let plain: Vec<(u64, bool)> = text
+                .to_lowercase()
+                .split(|c: char| !c.is_alphanumeric())
+                .filter(|w| !w.is_empty())
+                .map(|w| {
+                    let mut bytes = [0u8; WORD_BYTES_MAX];
+                    let n = w.len().min(WORD_BYTES_MAX);
+                    bytes[..n].copy_from_slice(&w.as_bytes()[..n]);
+                    (key.word(&bytes, n), w.contains(|c: char| c.is_ascii_digit()))
+                })
+                .collect();
+            let read: Vec<(u64, bool)> =
+                words(&text).iter().map(|w| (w.hash, w.kind == Kind::Number)).collect();
+            assert_eq!(read, plain, "{shift}");
         }
     }
 
@@ -269,27 +238,5 @@ mod tests {
         assert_eq!(got.first(), hashes("begin").first());
         assert_eq!(got.last(), hashes("end").first());
         assert_eq!(hashes(&"a".repeat(1 << 20)).len(), 2);
-    }
-
-    #[test]
-    fn demands_for_reasoning_are_told_from_questions() {
-        for (text, expected) in [
-            ("Think step by step and then answer.", true),
-            ("Show your complete reasoning before the result.", true),
-            ("Give the full chain of thought.", true),
-            ("Lay out each stage of your thinking.", true),
-            ("What is the capital of France?", false),
-            ("Translate the following sentence into German.", false),
-            ("I think this function is slow, can you look at it?", false),
-            ("Fix the next step of my build", false),
-            (
-                "One line per incident, severity first, then owner, then next step. Skip closed items.",
-                false,
-            ),
-            ("Think carefully about it.", true),
-            ("List every intermediate step.", true),
-        ] {
-            assert_eq!(asks_for_reasoning(&words(text)), expected, "{text}");
-        }
     }
 }

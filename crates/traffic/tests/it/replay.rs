@@ -48,6 +48,8 @@ fn campaigns_are_found_among_innocents_that_look_alike() {
             Kind::Ghost => 0,
             // Each account with a wording of its own: outliers among the wordings leave.
             Kind::Own => 16,
+            // Half of it is cover, in which a member may stand out.
+            Kind::Mixed => 18,
             _ => 19,
         };
         assert!(found >= least, "{kind:?}: {found} of 20\n{}", all.join("\n"));
@@ -106,6 +108,20 @@ fn one_account_alone_is_never_flagged() {
     assert_eq!(n_flagged(&analysis, ""), 0);
     let single = analysis.accounts.iter().find(|a| a.account.starts_with("single"));
     assert!(single.is_some_and(|a| !a.reasons.is_empty()), "it is ranked, with reasons");
+}
+
+/// The analysis doesn't depend on the order of exchanges.
+#[test]
+fn the_order_of_exchanges_changes_nothing() {
+    let mut r = Random(6);
+    let mut sent = people(&mut r, 60, 7);
+    sent.extend(campaign(&mut r, Kind::Variants, "harvest", 12, 60, 7));
+    sent.extend(campaign(&mut r, Kind::RoundRobin, "turns", 12, 30, 7));
+    let forwards = analyse_exchanges(sent.iter().map(Sent::observation), &[9; 32]);
+    sent.reverse();
+    let backwards = analyse_exchanges(sent.iter().map(Sent::observation), &[9; 32]);
+    assert!(n_flagged(&forwards, "") > 0);
+    assert_eq!(forwards, backwards);
 }
 
 #[test]

@@ -16,6 +16,8 @@ fn traffic(seed: u64, n: usize) -> Vec<Sent> {
     (0..n)
         .map(|i| {
             let (topic, long) = (r.below(30), 1 + r.below(4));
+            // A fifth of the prompts are answers to others.
+            let topic = if r.chance(0.2) { 99 } else { topic };
             Sent {
                 account: "a".to_owned(),
                 time_ms: START_MS + i64::try_from(r.below(40 * 86_400)).unwrap_or(0) * 1000,
@@ -33,17 +35,28 @@ fn traffic(seed: u64, n: usize) -> Vec<Sent> {
         .collect()
 }
 
-/// Each exchange as a sketch of its own, merged: free of gaps and of uses of answers, which look
-/// at neighbours.
-fn merged<'a>(sent: impl Iterator<Item = &'a Sent>) -> AccountSketch {
+/// The exchanges parted at random, each part observed in a random order, the parts merged in a
+/// random tree.
+fn merged(r: &mut Random, sent: &[Sent]) -> AccountSketch {
     let mut extractor = extractor();
-    let mut all = AccountSketch::default();
-    for s in sent {
-        let mut one = AccountSketch::default();
-        one.observe(&extractor.extract(&s.observation()));
-        all.merge(&one);
+    let n_parts = 1 + r.below(12);
+    let mut parts = vec![AccountSketch::default(); n_parts];
+    let mut order: Vec<usize> = (0..sent.len()).collect();
+    for i in (1..order.len()).rev() {
+        order.swap(i, r.below(i + 1));
     }
-    all
+    for i in order {
+        let part = r.below(n_parts);
+        parts[part].observe(&extractor.extract(&sent[i].observation()));
+    }
+    while parts.len() > 1 {
+        let from = parts.swap_remove(r.below(parts.len()));
+        // What went through the store counts the same.
+        let from = AccountSketch::from_bytes(&from.to_bytes()).expect("just encoded");
+        let into = r.below(parts.len());
+        parts[into].merge(&from);
+    }
+    parts.swap_remove(0)
 }
 
 fn observed(sent: &[Sent]) -> AccountSketch {
@@ -58,20 +71,17 @@ fn observed(sent: &[Sent]) -> AccountSketch {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
+    /// The sketch is a function of the multiset of exchanges.
     #[test]
-    fn merges_don_t_depend_on_the_order(seed in any::<u64>(), n in 0usize..150, cut in 0usize..150) {
+    fn parts_orders_and_merge_trees_give_the_same_bytes(seed in any::<u64>(), n in 0usize..300) {
         let sent = traffic(seed, n);
-        let cut = cut.min(n);
-        let forwards = merged(sent.iter());
-        let backwards = merged(sent.iter().rev());
-        prop_assert_eq!(forwards.to_bytes(), backwards.to_bytes());
-        let (a, b) = sent.split_at(cut);
-        let (a, b) = (merged(a.iter()), merged(b.iter()));
-        let (mut ab, mut ba) = (a.clone(), b.clone());
-        ab.merge(&b);
-        ba.merge(&a);
-        prop_assert_eq!(&ab, &ba);
-        prop_assert_eq!(&ab, &forwards);
+        let mut r = Random(seed ^ 1);
+        let whole = observed(&sent);
+        for _ in 0..3 {
+            let parted = merged(&mut r, &sent);
+            prop_assert_eq!(parted.to_bytes(), whole.to_bytes());
+            prop_assert_eq!(parted.statistics(), whole.statistics());
+        }
     }
 
     #[test]
@@ -91,7 +101,7 @@ proptest! {
         Population::from_bytes(&bytes).map(|p| p.to_bytes()).ok();
         let mut versioned = bytes;
         if let Some(first) = versioned.first_mut() {
-            *first = 1;
+            *first = 2;
         }
         AccountSketch::from_bytes(&versioned).ok();
         Population::from_bytes(&versioned).ok();
@@ -176,8 +186,40 @@ fn errors_say_what_is_wrong() {
     let mut longer = bytes.clone();
     longer.extend([0, 0]);
     assert_eq!(AccountSketch::from_bytes(&longer), Err(SketchError::Trailing { n: 2 }));
+    assert_eq!(with(0, 1), Err(SketchError::Version { found: 1 }));
     // The first counter is the number of exchanges: no other may exceed it.
     assert_eq!(with(21, 0), Err(SketchError::Invalid { field: "counts" }));
+}
+
+/// Somebody who comes back to answers is told from somebody who never does, in any order.
+#[test]
+fn quoted_answers_show() {
+    let share_used = |quotes: bool| {
+        let mut r = Random(11);
+        let mut last = String::new();
+        let mut sent: Vec<Sent> = (0..200)
+            .map(|i| {
+                let (topic, said) = (r.below(30), r.below(30));
+                let mut user = prose(&mut r, topic, 2);
+                if quotes {
+                    user = format!("{user}: {last}");
+                }
+                last = prose(&mut r, said, 3);
+                Sent {
+                    account: "a".to_owned(),
+                    time_ms: START_MS + i * 60_000,
+                    user,
+                    response: last.clone(),
+                    ..Sent::default()
+                }
+            })
+            .collect();
+        sent.reverse();
+        // The last of the ten statistics is the share that isn't used.
+        1.0 - observed(&sent).statistics().values[9]
+    };
+    assert!(share_used(false) < 0.05, "{}", share_used(false));
+    assert!(share_used(true) > 0.4, "{}", share_used(true));
 }
 
 #[test]
