@@ -141,8 +141,12 @@ pub(crate) fn is_blank(line: &[u8]) -> bool {
     line.iter().all(u8::is_ascii_whitespace)
 }
 
-/// One line as a record; the reason names the field where there is one.
-pub(crate) fn parse_line<T: DeserializeOwned>(line: &[u8], ended: bool) -> Result<T, String> {
+/// One line as a record; the reason names the field where there is one. `ended`: whether the line
+/// has its end, without which it may have been cut.
+///
+/// # Errors
+/// What is wrong with the line.
+pub fn parse_line<T: DeserializeOwned>(line: &[u8], ended: bool) -> Result<T, String> {
     let text = std::str::from_utf8(line)
         .map_err(|error| format!("not UTF-8 from byte {} on", error.valid_up_to() + 1))?;
     // serde would take a list for the fields in order, which nobody means.

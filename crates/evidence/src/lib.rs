@@ -33,7 +33,7 @@ pub use exchange::{Client, Exchange, Response, Usage};
 pub use exposure::{Coin, Commitment, Exposure, Message};
 pub use exposures::{ExposureFile, read_exposures, read_exposures_from};
 pub use groups::{Units, coin_groups, is_identical, unit_names, units};
-pub use jsonl::{JsonLines, Record, Reject, Validate, write_rejects};
+pub use jsonl::{JsonLines, Record, Reject, Validate, parse_line, write_rejects};
 pub use progress::{Progress, Silent};
 pub use result::{
     AccountFinding, AlphaSplit, AuditResult, CoinEvidence, Decide, Effect, Finding, Grade,
@@ -42,4 +42,4 @@ pub use result::{
 pub use schemas::schemas;
 pub use scores::{ScoreRow, ScoreTable, read_scores, read_scores_from, score_groups, write_scores};
 pub use secret::Secret;
-pub use source::{FileDigest, Limits, digest_bytes, digest_file};
+pub use source::{FileDigest, KEPT_BYTES, Limits, Lines, Source, Step, digest_bytes, digest_file};

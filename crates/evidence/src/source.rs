@@ -1,4 +1,5 @@
-//! A file as a stream of text: decompressed by its magic bytes, hashed as it lies on disk.
+//! A file as a stream of text: decompressed by its magic bytes, hashed as it lies on disk where
+//! that is asked for.
 //!
 //! Plain, gzip (also of several members) and zstd. Memory is bounded by the line limit, so a
 //! decompression bomb costs time but no memory. Parsing is left to the readers.
@@ -15,7 +16,7 @@ const HEAD_BYTES: u64 = 4096;
 /// Bytes moved at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Bytes of a line that is over the limit that are kept, for the rejects file.
-pub(crate) const KEPT_BYTES: usize = 1024;
+pub const KEPT_BYTES: usize = 1024;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -71,12 +72,13 @@ pub(crate) fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReadE
 }
 
 /// A stream of text with its name, and the hash of what lies below it.
-pub(crate) struct Source<'a> {
+pub struct Source<'a> {
     file: PathBuf,
     reader: BufReader<Replay<'a>>,
     raw: Raw<'a>,
     compression: Option<&'static str>,
     begins_json: bool,
+    has_bom: bool,
 }
 
 impl<'a> Source<'a> {
@@ -85,8 +87,34 @@ impl<'a> Source<'a> {
     }
 
     pub(crate) fn new(reader: impl Read + Send + 'a, file: &Path) -> Result<Self, ReadError> {
+        Self::detect(Raw::new(reader), file)
+    }
+
+    /// A stream whose hash isn't asked for: plain, gzip or zstd. `file` is what errors call it.
+    ///
+    /// # Errors
+    /// It can't be read, or is UTF-16.
+    pub fn unhashed(reader: impl Read + Send + 'a, file: &Path) -> Result<Self, ReadError> {
+        Self::detect(Raw::unhashed(reader), file)
+    }
+
+    /// Text from the middle of a plain file, whose first bytes mean nothing; not hashed.
+    pub fn middle(reader: impl Read + Send + 'a, file: &Path) -> Self {
+        let raw = Raw::unhashed(reader);
+        let rest = Box::new(Raw { shared: Arc::clone(&raw.shared) });
+        let replay = Replay { head: Cursor::new(Vec::new()), error: None, rest };
+        Self {
+            file: file.to_owned(),
+            reader: BufReader::with_capacity(CHUNK_BYTES, replay),
+            raw,
+            compression: None,
+            begins_json: false,
+            has_bom: false,
+        }
+    }
+
+    fn detect(mut raw: Raw<'a>, file: &Path) -> Result<Self, ReadError> {
         let unreadable = |source| ReadError::Io { file: file.to_owned(), line: None, source };
-        let mut raw = Raw::new(reader);
         let mut magic = Vec::new();
         raw.by_ref().take(4).read_to_end(&mut magic).map_err(unreadable)?;
         let whole = BufReader::with_capacity(
@@ -107,7 +135,8 @@ impl<'a> Source<'a> {
         if UTF16_BOMS.iter().any(|bom| head.starts_with(bom)) {
             return Err(ReadError::Encoding { file: file.to_owned(), encoding: "UTF-16" });
         }
-        if head.starts_with(&UTF8_BOM) {
+        let has_bom = head.starts_with(&UTF8_BOM);
+        if has_bom {
             head.drain(..UTF8_BOM.len());
         }
         let begins_json = head.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
@@ -118,11 +147,28 @@ impl<'a> Source<'a> {
             raw,
             compression,
             begins_json,
+            has_bom,
         })
     }
 
-    pub(crate) fn file(&self) -> &Path {
+    /// What errors call it.
+    pub fn file(&self) -> &Path {
         &self.file
+    }
+
+    /// How it is compressed: `gzip`, `zstd`, or not at all.
+    pub fn compression(&self) -> Option<&'static str> {
+        self.compression
+    }
+
+    /// Whether a byte order mark stood at its beginning; it is no part of the text.
+    pub fn has_bom(&self) -> bool {
+        self.has_bom
+    }
+
+    /// Bytes read so far of what lies on disk.
+    pub fn bytes_on_disk(&self) -> u64 {
+        self.raw.shared.lock().unwrap_or_else(PoisonError::into_inner).bytes
     }
 
     /// Whether its first visible character opens a JSON object.
@@ -132,7 +178,7 @@ impl<'a> Source<'a> {
 
     /// Sorts an error of reading into damage of the compressed stream (what came before it is
     /// good) and failures of the operating system.
-    pub(crate) fn damage(&self, error: &io::Error) -> Option<String> {
+    pub fn damage(&self, error: &io::Error) -> Option<String> {
         let compression = self.compression.filter(|_| error.raw_os_error().is_none())?;
         Some(match error.kind() {
             io::ErrorKind::UnexpectedEof => {
@@ -144,7 +190,8 @@ impl<'a> Source<'a> {
         })
     }
 
-    pub(crate) fn failed(&self, line: u64, source: io::Error) -> ReadError {
+    /// A failure of the operating system, with its place.
+    pub fn failed(&self, line: u64, source: io::Error) -> ReadError {
         ReadError::Io { file: self.file.clone(), line: Some(line), source }
     }
 
@@ -169,9 +216,12 @@ impl std::fmt::Debug for Source<'_> {
 
 /// What came when a line was asked for; its bytes are in [`Lines::bytes`].
 #[derive(Debug)]
-pub(crate) enum Step {
+pub enum Step {
     /// A line; `ended` is false for a last line without a line end.
-    Line { ended: bool },
+    Line {
+        /// Whether a line end stands behind it.
+        ended: bool,
+    },
     /// A line over the limit, of which only the beginning was kept.
     TooLong,
     /// The compressed stream broke; whatever there is of the line is kept. Nothing follows.
@@ -182,17 +232,31 @@ pub(crate) enum Step {
 
 /// Lines of a [`Source`], bounded, without their ends.
 #[derive(Debug)]
-pub(crate) struct Lines<'a> {
+pub struct Lines<'a> {
     source: Source<'a>,
     bytes: Vec<u8>,
     number: u64,
+    /// Bytes of text taken, line ends included.
+    taken: u64,
     limit: usize,
     over: bool,
 }
 
 impl<'a> Lines<'a> {
-    pub(crate) fn new(source: Source<'a>, limits: &Limits) -> Self {
-        Self { source, bytes: Vec::new(), number: 0, limit: limits.line_bytes_max, over: false }
+    /// The lines of a stream.
+    pub fn new(source: Source<'a>, limits: &Limits) -> Self {
+        let limit = limits.line_bytes_max;
+        Self { source, bytes: Vec::new(), number: 0, taken: 0, limit, over: false }
+    }
+
+    /// The stream below.
+    pub fn source(&self) -> &Source<'a> {
+        &self.source
+    }
+
+    /// Bytes of text taken so far, line ends included, a byte order mark not.
+    pub fn taken(&self) -> u64 {
+        self.taken
     }
 
     pub(crate) fn into_source(self) -> Source<'a> {
@@ -200,21 +264,25 @@ impl<'a> Lines<'a> {
     }
 
     /// The current line.
-    pub(crate) fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// Its number, counted from 1.
-    pub(crate) fn number(&self) -> u64 {
+    pub fn number(&self) -> u64 {
         self.number
     }
 
     /// Longest line, bytes.
-    pub(crate) fn limit(&self) -> usize {
+    pub fn limit(&self) -> usize {
         self.limit
     }
 
-    pub(crate) fn step(&mut self) -> Result<Step, ReadError> {
+    /// Takes the next line.
+    ///
+    /// # Errors
+    /// The operating system can't read on.
+    pub fn step(&mut self) -> Result<Step, ReadError> {
         self.bytes.clear();
         if self.over {
             return Ok(Step::End);
@@ -222,6 +290,7 @@ impl<'a> Lines<'a> {
         self.number += 1;
         let budget = (self.limit as u64).saturating_add(1);
         let read = self.source.reader.by_ref().take(budget).read_until(b'\n', &mut self.bytes);
+        self.taken += self.bytes.len() as u64;
         match read {
             Err(error) => self.broken(error),
             Ok(0) => {
@@ -260,7 +329,9 @@ impl<'a> Lines<'a> {
         loop {
             scrap.clear();
             let mut chunk = self.source.reader.by_ref().take(CHUNK_BYTES as u64);
-            if chunk.read_until(b'\n', &mut scrap)? == 0 || scrap.last() == Some(&b'\n') {
+            let n = chunk.read_until(b'\n', &mut scrap)?;
+            self.taken += n as u64;
+            if n == 0 || scrap.last() == Some(&b'\n') {
                 return Ok(());
             }
         }
@@ -274,13 +345,22 @@ struct Raw<'a> {
 
 struct RawState<'a> {
     reader: Box<dyn Read + Send + 'a>,
-    hash: Sha256,
+    /// Absent where nobody asks for it: hashing costs more than reading.
+    hash: Option<Sha256>,
     bytes: u64,
 }
 
 impl<'a> Raw<'a> {
     fn new(reader: impl Read + Send + 'a) -> Self {
-        let state = RawState { reader: Box::new(reader), hash: Sha256::new(), bytes: 0 };
+        Self::with(reader, Some(Sha256::new()))
+    }
+
+    fn unhashed(reader: impl Read + Send + 'a) -> Self {
+        Self::with(reader, None)
+    }
+
+    fn with(reader: impl Read + Send + 'a, hash: Option<Sha256>) -> Self {
+        let state = RawState { reader: Box::new(reader), hash, bytes: 0 };
         Self { shared: Arc::new(Mutex::new(state)) }
     }
 
@@ -295,7 +375,8 @@ impl<'a> Raw<'a> {
             }
         }
         let state = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(FileDigest { sha256: hex(&state.hash.clone().finalize()), bytes: state.bytes })
+        let hash = state.hash.clone().unwrap_or_default();
+        Ok(FileDigest { sha256: hex(&hash.finalize()), bytes: state.bytes })
     }
 }
 
@@ -304,7 +385,9 @@ impl Read for Raw<'_> {
         let mut state = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let n = state.reader.read(buf)?;
         let read = buf.get(..n).unwrap_or_default();
-        state.hash.update(read);
+        if let Some(hash) = &mut state.hash {
+            hash.update(read);
+        }
         state.bytes += n as u64;
         Ok(n)
     }

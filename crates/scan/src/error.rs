@@ -12,6 +12,22 @@ pub enum ScanError {
         /// What was given.
         paths: Vec<String>,
     },
+    /// Something was given, but nothing of it can be read.
+    #[error("nothing can be read; the first of what was given: {}: {reason}", path.display())]
+    Unreadable {
+        /// The first that can't be read.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A log whose format nobody knows.
+    #[error("{}: no known format: {reason}", file.display())]
+    Format {
+        /// The file.
+        file: PathBuf,
+        /// What was looked for.
+        reason: String,
+    },
     /// No line of any log could be read.
     #[error("{}: none of its lines is an exchange; the first: line {line}: {reason}", file.display())]
     NoExchange {
@@ -30,7 +46,8 @@ pub enum ScanError {
 impl Report for ScanError {
     fn code(&self) -> &'static str {
         match self {
-            Self::Empty { .. } => "input",
+            Self::Empty { .. } | Self::Unreadable { .. } => "input",
+            Self::Format { .. } => "format",
             Self::NoExchange { .. } => "log",
             Self::Read(error) => error.code(),
         }
@@ -39,14 +56,16 @@ impl Report for ScanError {
     fn file(&self) -> Option<&Path> {
         match self {
             Self::Empty { .. } => None,
-            Self::NoExchange { file, .. } => Some(file),
+            Self::Unreadable { path: file, .. }
+            | Self::Format { file, .. }
+            | Self::NoExchange { file, .. } => Some(file),
             Self::Read(error) => error.file(),
         }
     }
 
     fn line(&self) -> Option<u64> {
         match self {
-            Self::Empty { .. } => None,
+            Self::Empty { .. } | Self::Unreadable { .. } | Self::Format { .. } => None,
             Self::NoExchange { line, .. } => Some(*line),
             Self::Read(error) => error.line(),
         }
@@ -54,8 +73,13 @@ impl Report for ScanError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Empty { .. } => None,
-            Self::NoExchange { .. } => {
+            Self::Empty { .. } => Some(
+                "in folders, names that end in .jsonl, .json, .csv, .parquet, .log, with or \
+                 without .gz or .zst, are read; name other files one by one"
+                    .to_owned(),
+            ),
+            Self::Unreadable { .. } => Some("check the path and that you may read it".to_owned()),
+            Self::Format { .. } | Self::NoExchange { .. } => {
                 Some("name the format with --format, or the fields with --map".to_owned())
             }
             Self::Read(error) => error.hint(),

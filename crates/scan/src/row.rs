@@ -1,8 +1,23 @@
 //! One exchange of a log, whatever product wrote it: what detection needs, borrowed from the
 //! line where that is possible.
 
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use stillwatch_traffic::Observation;
+
+/// Why an exchange holds neither prompt nor answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoContent {
+    /// The log never held it.
+    NotStored,
+    /// It is encrypted with a key that isn't here.
+    Encrypted,
+    /// The product replaced it by a fixed text.
+    Redacted,
+    /// It lies in a store that the log only names.
+    Elsewhere,
+}
 
 /// One exchange of a log. Texts are empty where the log holds none; `None` is unknown.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -54,9 +69,16 @@ pub struct LogRow<'a> {
     pub messages_json: Cow<'a, str>,
     /// The request's sampling parameters as a JSON object; empty where unknown.
     pub params_json: Cow<'a, str>,
+    /// Why there is no content, where a reader knows.
+    pub no_content: Option<NoContent>,
 }
 
 impl LogRow<'_> {
+    /// Whether it holds any text of a prompt or an answer.
+    pub fn has_content(&self) -> bool {
+        !(self.user.is_empty() && self.response.is_empty() && self.system.is_empty())
+    }
+
     /// What detection looks at; none without an account. A missing time counts as the epoch.
     pub fn observation(&self) -> Option<Observation<'_>> {
         Some(Observation {

@@ -1,5 +1,6 @@
 //! The whole way, from what was given to the result.
 
+use crate::readers::ReadOptions;
 use crate::result::ScanResult;
 use crate::{ScanError, engine, input, judge, readers};
 
@@ -20,7 +21,8 @@ pub struct ScanParams {
 /// Nothing to read, or nothing in it that is an exchange.
 pub fn scan(params: &ScanParams) -> Result<ScanResult, ScanError> {
     let inputs = input::find(&params.paths)?;
-    let sketched = engine::sketch(&readers::plan(&inputs)?, &params.hash_key)?;
+    let plan = readers::plan(&inputs, &ReadOptions::default())?;
+    let sketched = engine::sketch(&plan.units, &params.hash_key)?;
     if sketched.n_exchanges == 0
         && let Some((file, reject)) = sketched.rejects.first()
     {

@@ -2,49 +2,46 @@
 //! translated by the reader of its product's format.
 //!
 //! Units depend on the logs alone, never on how many threads or machines read them, so that a
-//! result can't either.
+//! result can't either. Rows of different lines are never joined here: where a product parts
+//! prompt and answer, or user and answer, the row lacks what its line lacks and is counted so.
 
+mod body;
+mod detect;
+mod format;
+mod json;
+mod lines;
+mod mapping;
 mod native;
+mod numbering;
+mod plan;
+mod products;
+mod report;
+mod tables;
+mod text;
+mod times;
+mod translate;
 mod unit;
 
-pub use unit::{Unit, plan, read_unit};
+pub use detect::Detected;
+pub use format::{Format, UnknownFormat};
+pub use mapping::{Mapping, MappingError};
+pub use numbering::first_lines;
+pub use plan::{Plan, ReadOptions, plan, plan_with};
+pub use report::UnitReport;
+pub use unit::{Container, Unit, read_unit, read_unit_from};
 
 use crate::row::LogRow;
-use serde::{Deserialize, Serialize};
 use stillwatch_evidence::Reject;
-
-/// The products whose logs can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    /// Our own exchanges.
-    Exchange,
-}
 
 /// Takes what is read of a unit.
 pub trait Sink {
-    /// One exchange. `line`: counted from 1 in its file; 0 where the file has no lines.
+    /// One exchange. `line`: counted from 1 in its *unit*; 0 where the file has no lines. Add
+    /// what [`first_lines`] says of the unit to get the line in the file.
     fn row(&mut self, line: u64, row: &LogRow<'_>);
-    /// A line that can't be read.
+    /// A line that can't be read; its number counts as in [`Sink::row`].
     fn reject(&mut self, reject: Reject);
     /// Whether reading should go on; asked now and then.
     fn goes_on(&self) -> bool {
         true
-    }
-}
-
-/// Reads lines of one format. May keep state (rows to be joined); one per unit of work.
-pub(crate) trait Reader {
-    /// Reads one line (without its end) and hands out its exchanges: none, one or several.
-    ///
-    /// # Errors
-    /// What is wrong with the line, naming the field; nothing was handed out then.
-    fn read(&mut self, line: &[u8], out: &mut dyn FnMut(&LogRow<'_>)) -> Result<(), String>;
-}
-
-/// The reader of a format.
-pub(crate) fn reader(format: Format) -> Box<dyn Reader> {
-    match format {
-        Format::Exchange => Box::new(native::Native),
     }
 }

@@ -1,51 +1,98 @@
 //! Units of work: what one thread reads from its beginning to its end.
 
-use super::{Format, Sink, reader};
+use super::lines::{self, Stop};
+use super::mapping::Mapping;
+use super::translate::Translator;
+use super::{Format, Sink, UnitReport};
 use crate::ScanError;
-use crate::input::Inputs;
+use crate::input::{Location, NoObjects, Objects};
 use serde::{Deserialize, Serialize};
-use std::io::{BufRead as _, BufReader};
+use std::io::Read;
 use std::ops::Range;
-use std::path::PathBuf;
-use stillwatch_evidence::{ReadError, Reject};
+use stillwatch_evidence::{Limits, ReadError, Source};
+
+/// What a file's records lie in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Container {
+    /// A JSON object on each line.
+    Lines,
+    /// JSON objects over several lines, or a list of them.
+    Json,
+    /// A table with a header and this separator.
+    Csv(u8),
+    /// Parquet.
+    Parquet,
+}
 
 /// A piece of a log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unit {
-    /// The file.
-    pub file: PathBuf,
-    /// What its lines are.
+    /// The log.
+    pub file: Location,
+    /// What its records lie in.
+    pub container: Container,
+    /// Whose log it is.
     pub format: Format,
-    /// The bytes that the unit's lines begin in; the whole file where none are named.
+    /// Whether the format was named, so that no line is taken for another's.
+    pub named: bool,
+    /// The bytes that the unit's lines begin in; the whole file where none are named. Only plain
+    /// files of lines are cut.
     pub range: Option<Range<u64>>,
+    /// Fields that are found elsewhere than the format's reader looks.
+    pub mapping: Mapping,
+    /// The present, milliseconds since the epoch: times long after it are broken clocks.
+    pub now_ms: Option<i64>,
+    /// Longest line, bytes.
+    pub line_bytes_max: usize,
 }
 
-/// Plans the logs into units, in the order of the files.
-///
-/// # Errors
-/// A file that can't be read.
-pub fn plan(inputs: &Inputs) -> Result<Vec<Unit>, ScanError> {
-    let unit = |file: &PathBuf| Unit { file: file.clone(), format: Format::Exchange, range: None };
-    Ok(inputs.files.iter().map(unit).collect())
-}
-
-/// Reads a unit.
-///
-/// # Errors
-/// The file can't be read.
-pub fn read_unit(unit: &Unit, sink: &mut dyn Sink) -> Result<(), ScanError> {
-    let io = |source| ReadError::Io { file: unit.file.clone(), line: None, source };
-    let mut lines = BufReader::new(fs_err::File::open(&unit.file).map_err(io)?);
-    let mut reader = reader(unit.format);
-    let mut line = Vec::new();
-    let mut number = 0;
-    while lines.read_until(b'\n', &mut line).map_err(io)? > 0 && sink.goes_on() {
-        number += 1;
-        if let Err(reason) = reader.read(&line, &mut |row| sink.row(number, row)) {
-            let raw = String::from_utf8_lossy(&line).into_owned();
-            sink.reject(Reject { line: number, reason, raw });
-        }
-        line.clear();
+impl Unit {
+    pub(super) fn limits(&self) -> Limits {
+        Limits { line_bytes_max: self.line_bytes_max, ..Limits::default() }
     }
-    Ok(())
+}
+
+/// Reads a unit that lies in the file system.
+///
+/// # Errors
+/// The file can't be read. A stream that breaks off is no error: what came before is read, and
+/// the report tells of the damage.
+pub fn read_unit(unit: &Unit, sink: &mut dyn Sink) -> Result<UnitReport, ScanError> {
+    read_unit_from(unit, &NoObjects, sink)
+}
+
+/// Reads a unit, from an object store where it lies in one.
+///
+/// # Errors
+/// As [`read_unit`].
+pub fn read_unit_from(
+    unit: &Unit,
+    objects: &dyn Objects,
+    sink: &mut dyn Sink,
+) -> Result<UnitReport, ScanError> {
+    let mut translator = Translator::new(unit, sink);
+    let open = |from| -> Result<Box<dyn Read + Send>, ScanError> {
+        let file = || unit.file.to_path();
+        let opened = unit.file.open(from, objects);
+        Ok(opened.map_err(|source| ReadError::Open { file: file(), source })?)
+    };
+    let path = unit.file.to_path();
+    match (unit.container, &unit.range) {
+        (Container::Lines, Some(range)) if range.start > 0 => {
+            // The byte before tells whether the first one begins a line.
+            let source = Source::middle(open(range.start - 1)?, &path);
+            lines::read(source, unit, Some(range.end - range.start + 1), &mut translator)?;
+        }
+        (Container::Lines, range) => {
+            let source = Source::unhashed(open(0)?, &path)?;
+            let stop: Stop = range.as_ref().map(|range| range.end);
+            lines::read(source, unit, stop, &mut translator)?;
+        }
+        (container, _) => {
+            let reader = open(0)?;
+            super::tables::read(reader, container, unit, &mut translator)?;
+        }
+    }
+    Ok(translator.report)
 }
