@@ -10,12 +10,14 @@
 //! | [`row`] | what all of them come down to: one exchange of a log |
 //! | [`engine`] | rows to one sketch per account, by DataFusion, here or on many machines |
 //! | [`judge`] | sketches to accounts and campaigns |
+//! | [`exhibits`] | what to look at: examples and days of flagged campaigns |
 //! | [`result`] | what is said, as JSON |
 //!
 //! It knows neither the gateway nor the command line, and reads neither clock nor environment.
 
 pub mod engine;
 mod error;
+pub mod exhibits;
 pub mod input;
 pub mod judge;
 pub mod readers;
@@ -24,5 +26,10 @@ pub mod row;
 mod scan;
 
 pub use error::ScanError;
-pub use result::{ScanAccount, ScanCampaign, ScanResult};
-pub use scan::{ScanParams, scan};
+pub use judge::{Innocents, JudgeParams};
+pub use result::{
+    ScanAccount, ScanCampaign, ScanEdge, ScanFile, ScanReason, ScanResult, Unreadable,
+    result_schema,
+};
+pub use scan::{ScanParams, Scanned, scan};
+pub use stillwatch_stats::Alpha;

@@ -24,12 +24,14 @@ mod power;
 mod primary;
 mod resample;
 mod rows;
+mod soft_rank;
 mod statistic;
+mod subsets;
 mod types;
 
 pub use calibrate::{calibrate, p_from_e};
 pub use closed_form::closed_form;
-pub use conformal::conformal_rank;
+pub use conformal::{conformal_rank, conformal_rank_clustered};
 pub use effect::{Effect, Estimate, effect};
 pub use eprocess::{EProcess, EProcessParams};
 pub use eprocess_accounts::AccountsEProcess;
@@ -38,8 +40,8 @@ pub use eprocess_power::{
     min_detectable_effect_e_of_sets,
 };
 pub use multiplicity::{
-    bonferroni, e_bh, e_holm, e_holm_adjusted, holm, holm_adjusted, mean_e, product_e, simes,
-    weighted_mean_e,
+    bonferroni, e_bh, e_bh_compound, e_holm, e_holm_adjusted, holm, holm_adjusted, mean_e,
+    product_e, simes, weighted_mean_e,
 };
 
 pub use correction::{Corrected, Unit, correct, merge_coin};
@@ -53,4 +55,6 @@ pub use primary::{
     ENUMERATED_OUTCOMES_MAX, NullDistribution, Orientation, RESAMPLED_SHARE, Tail, TestParams,
     TwinsTest, UnorderedUnits, split, twins_test, twins_test_two_sided,
 };
+pub use soft_rank::{SOFT_RANK_TILT, soft_rank_e};
+pub use subsets::{Stratum, stratified_e};
 pub use types::{Alpha, EValue, PValue, ScoreSet, StatsError};

@@ -75,12 +75,26 @@ pub fn e_holm(e: &[EValue], alpha: Alpha) -> Vec<bool> {
 /// ones among those rejected is at most `fdr` under any dependence (Wang and Ramdas 2022,
 /// J. R. Stat. Soc. B 84:822). A single name on such a list is not established at `fdr`.
 pub fn e_bh(e: &[EValue], fdr: Alpha) -> Vec<bool> {
-    let mut order = ascending(e.iter().map(|e| e.ln()));
-    order.reverse();
     let m = (e.len() as f64).ln();
-    let enough = |rank: usize| e[order[rank]].ln() + ((rank + 1) as f64).ln() - m >= -fdr.ln();
-    let count = (0..e.len()).rev().find(|&rank| enough(rank)).map_or(0, |rank| rank + 1);
-    let mut rejected = vec![false; e.len()];
+    let shares: Vec<EValue> = e.iter().map(|e| EValue::from_ln(e.ln() - m)).collect();
+    e_bh_compound(&shares, fdr)
+}
+
+/// e-BH on values that are e-values only together: rejects the k* largest,
+/// `k* = max{k : k · s_(k) ≥ 1/fdr}`.
+///
+/// The false discovery rate is at most `fdr` if the expected sum of the true nulls' shares `s` is
+/// at most 1, under any dependence. Proof: what is rejected has `1 ≤ fdr · k* · s`, so the false
+/// ones' number over k* is at most `fdr · Σ s` over the true nulls (Ignatiadis, Wang and Ramdas
+/// 2024, arXiv:2409.19812). Used where the *number* of hypotheses is itself random: two halves of
+/// a log test each other's discoveries, and each half's e-values are divided by twice the number
+/// of that half's discoveries, which is fixed given the half that made them.
+pub fn e_bh_compound(shares: &[EValue], fdr: Alpha) -> Vec<bool> {
+    let mut order = ascending(shares.iter().map(|e| e.ln()));
+    order.reverse();
+    let enough = |rank: usize| shares[order[rank]].ln() + ((rank + 1) as f64).ln() >= -fdr.ln();
+    let count = (0..shares.len()).rev().find(|&rank| enough(rank)).map_or(0, |rank| rank + 1);
+    let mut rejected = vec![false; shares.len()];
     for &index in &order[..count] {
         rejected[index] = true;
     }

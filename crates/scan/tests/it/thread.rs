@@ -1,7 +1,10 @@
 //! From a log to campaigns.
 
 use std::io::Write as _;
-use stillwatch_scan::{ScanParams, scan};
+use stillwatch_evidence::Silent;
+use stillwatch_scan::readers::ReadOptions;
+use stillwatch_scan::{Innocents, ScanParams, scan};
+use stillwatch_stats::Alpha;
 use stillwatch_testkit::traffic::{Replay, ReplayParams};
 
 #[test]
@@ -17,9 +20,15 @@ fn a_replay_is_read_and_harvesters_are_flagged() {
         file.write_all(b"\n").expect("it is written");
     }
     file.flush().expect("it is written");
-    let params =
-        ScanParams { paths: vec![path.display().to_string()], hash_key: [7; 32], fdr: 0.01 };
-    let result = scan(&params).expect("it is read");
+    let params = ScanParams {
+        paths: vec![path.display().to_string()],
+        read: ReadOptions::default(),
+        hash_key: [7; 32],
+        seed: None,
+        fdr: Alpha::new(0.01).expect("a rate"),
+        innocents: Innocents::default(),
+    };
+    let result = scan(&params, &Silent).expect("it is read").result;
     assert_eq!(result.n_rejected, 0);
     assert_eq!(result.n_accounts, labels.len() as u64);
     let flagged = result.accounts.iter().filter(|a| a.flagged).count();

@@ -17,7 +17,10 @@ pub fn run(args: &ReferenceArgs, printer: Printer) -> Result<Exit, Failure> {
     fs_err::create_dir_all(&args.dir).map_err(|e| Failure::input("io", e))?;
     write("cli.md", cli_reference())?;
     let guard = ("guard-config.schema.json", stillwatch_guard::GuardConfig::json_schema());
-    for (name, schema) in stillwatch_evidence::schemas().into_iter().chain([guard]) {
+    let all = stillwatch_evidence::schemas().into_iter().chain([guard]);
+    #[cfg(feature = "scan")]
+    let all = all.chain([("scan-result.schema.json", stillwatch_scan::result_schema())]);
+    for (name, schema) in all {
         let text = serde_json::to_string_pretty(&schema)
             .map_err(|e| Failure::new(Exit::Internal, "schema", e))?;
         write(name, text + "\n")?;
