@@ -16,7 +16,7 @@ const SINGLE_ACCOUNTS_MAX: usize = 500;
 /// is worth a look.
 const SINGLE_SCORE_MIN: f64 = 0.6;
 /// Times that candidates, or what is left of them, are judged.
-const ROUNDS: usize = 2;
+const ROUNDS: usize = 3;
 /// Unflagged candidates that are measured for the report, and their members at most.
 const REPORTED_CANDIDATES_MAX: usize = 200;
 const REPORTED_MEMBERS_MAX: usize = 500;
@@ -143,19 +143,19 @@ fn groups(context: &Context<'_>) -> Vec<Judged> {
     let mut taken = vec![false; context.sketches.len()];
     let mut kept: Vec<Judged> = Vec::new();
     for round in 0..ROUNDS {
-        let judged = candidates.iter().filter_map(|candidate| {
+        let judged = candidates.iter().flat_map(|candidate| {
             let free = free_of(candidate, &taken);
             let anew = round == 0 || free.len() < candidate.len();
-            if anew { judge(context, &free) } else { None }
+            if anew { judge(context, &free) } else { Vec::new() }
         });
-        keep(context, judged.filter(|g| g.flagged).collect(), &mut taken, &mut kept);
+        keep(context, judged.collect(), &mut taken, &mut kept);
     }
     candidates.sort_by_key(|c| std::cmp::Reverse(c.len()));
     let rest = candidates
         .iter()
         .filter(|c| c.len() <= REPORTED_MEMBERS_MAX)
         .take(REPORTED_CANDIDATES_MAX)
-        .filter_map(|c| judge_group(context, &free_of(c, &taken), true));
+        .filter_map(|c| judge_group(context, &free_of(c, &taken), &[], true));
     keep(context, rest.filter(|g| !g.flagged).collect(), &mut taken, &mut kept);
     kept.sort_by(Judged::best_first);
     kept
@@ -174,7 +174,8 @@ fn keep(
         let group = if free.len() == group.members.len() {
             Some(group)
         } else if 2 * free.len() > group.members.len() {
-            judge_group(context, &free, !group.flagged).filter(|g| g.flagged == group.flagged)
+            judge_group(context, &free, &group.text(), !group.flagged)
+                .filter(|g| g.flagged == group.flagged)
         } else {
             None
         };

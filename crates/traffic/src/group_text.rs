@@ -10,7 +10,14 @@ const GROUP_ITEM_MEMBERS_MIN: u32 = 3;
 pub(crate) const GROUP_ITEM_SPECIFICITY_MIN: f64 = 0.5;
 
 /// Hashes of text that are the group's own with the members that have each, sorted.
-pub(crate) fn group_items(context: &Context<'_>, members: &[u32]) -> Vec<(u32, u32)> {
+///
+/// `wider`: text of a wider group that these are part of, sorted. It counts as theirs though the
+/// rest of that group has it too.
+pub(crate) fn group_items(
+    context: &Context<'_>,
+    members: &[u32],
+    wider: &[u32],
+) -> Vec<(u32, u32)> {
     let mut items = Vec::new();
     let mut own = Vec::new();
     for sketch in sketches(context, members) {
@@ -28,8 +35,9 @@ pub(crate) fn group_items(context: &Context<'_>, members: &[u32]) -> Vec<(u32, u
         .filter_map(|group| {
             let item = *group.first()?;
             let n = u32::try_from(group.len()).unwrap_or(u32::MAX);
-            let specific =
-                f64::from(n) >= GROUP_ITEM_SPECIFICITY_MIN * f64::from(context.text.accounts(item));
+            let specific = wider.binary_search(&item).is_ok()
+                || f64::from(n)
+                    >= GROUP_ITEM_SPECIFICITY_MIN * f64::from(context.text.accounts(item));
             (n >= GROUP_ITEM_MEMBERS_MIN && specific).then_some((item, n))
         })
         .collect()
@@ -50,9 +58,20 @@ pub(crate) fn has_text(record: &Record, items: &[u32]) -> bool {
     specific_items(record).any(|item| items.binary_search(&item).is_ok())
 }
 
-/// Share of an account's requests that have the group's text.
-pub(crate) fn coverage(sketch: &AccountSketch, items: &[u32]) -> f64 {
+/// Share of an account's records that have the group's text.
+pub(crate) fn text_share(sketch: &AccountSketch, items: &[u32]) -> f64 {
     let n = sketch.records.entries().len();
-    let with = sketch.records.entries().iter().filter(|r| has_text(r, items)).count();
-    if n == 0 { 0.0 } else { with as f64 / n as f64 }
+    n_with_text(sketch, items) as f64 / n.max(1) as f64
+}
+
+/// The same against the records that open a conversation: who carries on asks in words of his
+/// own, whatever the conversation was opened with. At most 1.
+pub(crate) fn coverage(sketch: &AccountSketch, items: &[u32]) -> f64 {
+    let records = sketch.records.entries();
+    let n_openings = records.iter().filter(|r| r.n_messages <= 2).count();
+    (n_with_text(sketch, items) as f64 / n_openings.max(1) as f64).min(1.0)
+}
+
+fn n_with_text(sketch: &AccountSketch, items: &[u32]) -> usize {
+    sketch.records.entries().iter().filter(|r| has_text(r, items)).count()
 }

@@ -6,6 +6,8 @@
 //! them interchangeable: nothing tells whose prompt it is. These ratios have no unit, need no
 //! training data and don't depend on what the subjects are.
 
+use crate::features::item;
+use crate::group_text::text_share;
 use crate::measure::{Context, Measures, median, sketches};
 use crate::sample::Entry;
 use crate::sketch::{AccountSketch, Record};
@@ -21,6 +23,9 @@ const RETRY_AFTER_FAILURE_S: u32 = 6 * 3600;
 const RETRY_AT_ONCE_S: u32 = 300;
 /// Pseudo-observations that pull ratios of small counts towards 1.
 const SHRINK: f64 = 3.0;
+/// Mean number of requests with the group's text from which their evenness says something: small
+/// numbers of independent people are as even.
+const EVEN_MEAN_MIN: f64 = 15.0;
 
 /// Prompts that other members have too, and those that anybody has. Samples are kept by smallest hash, so
 /// below the smallest of the members' thresholds every member shows all prompts that it has;
@@ -45,20 +50,43 @@ pub(crate) fn repeats(
         .collect();
     prompts.sort_unstable();
     let (mut repeated, mut anywhere) = (0usize, 0usize);
+    let mut retried = reworded(context, body);
     for group in prompts.chunk_by(|x, y| x.0 == y.0) {
         let n_accounts = group.first().map_or(0, |(prompt, ..)| context.prompts.accounts(*prompt));
         match group {
             [first, second] if n_accounts == 2 && is_retry(first.1, second.1, first.3) => {
-                m.n_quick_repeats += 1;
+                retried.push((first.2, first.1));
             }
             [_] if n_accounts >= 2 => anywhere += 1,
             [_] | [] => {}
             _ => repeated += group.len(),
         }
     }
+    retried.sort_unstable();
+    retried.dedup();
+    m.n_quick_repeats = retried.len();
     anywhere += repeated;
     m.repeated_anywhere = anywhere as f64 / prompts.len().max(1) as f64;
     m.repeated_across = repeated as f64 / prompts.len().max(1) as f64;
+}
+
+/// Requests (member, time) that failed and were asked again at once by another member in other
+/// words: both have a shingle that no third account has.
+fn reworded(context: &Context<'_>, body: &[(u32, &Record)]) -> Vec<(u32, u32)> {
+    let mut owners: Vec<(u32, u32, u32, bool)> = Vec::new();
+    for (member, record) in body {
+        let grams = record.items.get(item::GRAMS).unwrap_or_default();
+        for gram in grams.iter().filter(|g| **g != 0 && context.text.accounts(**g) == 2) {
+            owners.push((*gram, record.time_s, *member, record.has(Record::FAILED)));
+        }
+    }
+    owners.sort_unstable();
+    owners
+        .iter()
+        .zip(owners.iter().skip(1))
+        .filter(|(a, b)| a.0 == b.0 && a.2 != b.2 && a.3 && b.1 - a.1 <= RETRY_AT_ONCE_S)
+        .map(|(a, _)| (a.2, a.1))
+        .collect()
 }
 
 /// Whether a second asking looks like a retry of the first. Times in seconds.
@@ -174,23 +202,40 @@ pub(crate) fn intraclass(body: &[(u32, &Record)], of: impl Fn(&Record) -> f64) -
     if total <= 1e-12 { 0.0 } else { ((between - within) / total).clamp(0.0, 1.0) }
 }
 
-/// How evenly the work is spread.
+/// How evenly the work is spread: requests of the group's text where there is one (`items`).
+///
+/// The share of the text is seen in a sample of records; what the sampling adds to the variance
+/// (binomial, with the correction for finite populations) is taken off. Volumes count as evenly dealt
+/// out if those of the text are, or those of all requests: cover is dosed too.
 pub(crate) fn volumes(
     context: &Context<'_>,
     members: &[u32],
-    coverages: Option<&Vec<f64>>,
+    items: Option<&[u32]>,
     m: &mut Measures,
 ) {
-    let volumes: Vec<f64> = sketches(context, members)
-        .enumerate()
-        .map(|(i, s)| f64::from(s.n) * coverages.and_then(|c| c.get(i)).copied().unwrap_or(1.0))
-        .collect();
-    let n = volumes.len().max(1) as f64;
-    let mean = volumes.iter().sum::<f64>() / n;
-    let variance = volumes.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
-    m.exchanges = median(&sketches(context, members).map(|s| f64::from(s.n)).collect::<Vec<f64>>());
-    m.volume_cv = variance.sqrt() / mean.max(1e-9);
-    m.volume_dispersion = variance / mean.max(1e-9);
+    let all: Vec<f64> = sketches(context, members).map(|s| f64::from(s.n)).collect();
+    let (mut volumes, mut noise) = (all.clone(), 0.0);
+    if let Some(items) = items {
+        for (sketch, volume) in sketches(context, members).zip(&mut volumes) {
+            let share = text_share(sketch, items);
+            let n_records = sketch.records.entries().len().max(1) as f64;
+            let unseen = (1.0 - n_records / volume.max(n_records)).max(0.0);
+            noise += *volume * *volume * share * (1.0 - share) / n_records * unseen;
+            *volume *= share;
+        }
+    }
+    let of = |volumes: &[f64], noise: f64| {
+        let n = volumes.len().max(1) as f64;
+        let mean = volumes.iter().sum::<f64>() / n;
+        let variance = volumes.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n - noise / n;
+        (mean.max(1e-9), variance.max(0.0))
+    };
+    let (mean, variance) = of(&volumes, noise);
+    let (mean_of_all, variance_of_all) = of(&all, 0.0);
+    m.exchanges = median(&all);
+    m.volume_cv = variance.sqrt() / mean;
+    let of_text = if mean >= EVEN_MEAN_MIN { variance / mean } else { f64::INFINITY };
+    m.volume_dispersion = of_text.min(variance_of_all / mean_of_all);
     let networks: Vec<f64> =
         sketches(context, members).map(|s| s.networks.entries().len() as f64).collect();
     m.networks_per_account = median(&networks);

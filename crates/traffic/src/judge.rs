@@ -78,7 +78,7 @@ mod limits {
     /// Requests for reasoning, share.
     pub(super) const REASONING_MIN: f64 = 0.3;
     /// Share of traffic in the quietest six hours times 4.
-    pub(super) const QUIET_MIN: f64 = 0.6;
+    pub(super) const QUIET_MIN: f64 = 0.75;
     /// Networks per account.
     pub(super) const NETWORKS_MIN: f64 = 4.0;
     /// Subjects against the population's, ratio.
@@ -156,36 +156,28 @@ pub(crate) struct Judged {
     pub(crate) score: f64,
 }
 
-/// Judges a candidate: as it is, its members that work like machines, and both parted by client;
-/// the best of these counts.
-/// None where nothing of it can be flagged.
-pub(crate) fn judge(context: &Context<'_>, candidate: &[u32]) -> Option<Judged> {
-    let mut best: Option<Judged> = None;
-    let mut consider = |judged: Option<Judged>| {
-        if let Some(judged) = judged
-            && best.as_ref().is_none_or(|b| judged.rank() > b.rank())
-        {
-            best = Some(judged);
-        }
-    };
+/// The flagged groups of a candidate: itself as it is, or else its members that work like
+/// machines, or else the parts of both by client.
+pub(crate) fn judge(context: &Context<'_>, candidate: &[u32]) -> Vec<Judged> {
     let machines = machines(context, candidate);
+    let text = hashes(&group_items(context, candidate, &[]));
+    let flagged = |members: &[u32]| {
+        (members.len() >= MEMBERS_MIN)
+            .then(|| judge_group(context, members, &text, false))
+            .flatten()
+            .filter(|judged| judged.flagged)
+    };
     let mut parts = Vec::new();
     for whole in [candidate, &machines] {
-        if whole.len() < MEMBERS_MIN {
-            continue;
-        }
-        let judged = judge_group(context, whole, false);
-        let done = judged.as_ref().is_some_and(|j| j.flagged);
-        consider(judged);
-        if done || machines.len() == candidate.len() {
-            break;
+        if let Some(judged) = flagged(whole) {
+            return vec![judged];
         }
         parts.extend(split_by_client(context, whole).into_iter().filter(|p| p.len() < whole.len()));
+        if machines.len() == candidate.len() {
+            break;
+        }
     }
-    for part in parts.iter().filter(|p| p.len() >= MEMBERS_MIN) {
-        consider(judge_group(context, part, false));
-    }
-    best
+    parts.iter().filter_map(|part| flagged(part)).collect()
 }
 
 impl Judged {
@@ -195,23 +187,27 @@ impl Judged {
         key(other).cmp(&key(self)).then_with(|| self.members.cmp(&other.members))
     }
 
-    fn rank(&self) -> (bool, usize, usize, usize) {
-        (self.flagged, self.families.len(), self.marks.len(), self.members.len())
+    /// The hashes of the group's text, sorted.
+    pub(crate) fn text(&self) -> Vec<u32> {
+        let mut text = hashes(&self.items);
+        text.sort_unstable();
+        text
     }
 }
 
-/// Judges a group as it is. Unless it is `wanted` for a report, work stops as soon as it is clear
+/// Judges a group as it is, which may be part of a wider one with some text of its own. Unless it is `wanted` for a report, work stops as soon as it is clear
 /// that the group isn't flagged.
 pub(crate) fn judge_group(
     context: &Context<'_>,
     candidate: &[u32],
+    wider_text: &[u32],
     wanted: bool,
 ) -> Option<Judged> {
     if !wanted && candidate.len() > LARGE && uneven(context, candidate) {
         return None;
     }
     let mut members = candidate.to_vec();
-    let mut counted = group_items(context, &members);
+    let mut counted = group_items(context, &members, wider_text);
     let mut items = hashes(&counted);
     for _ in 0..3 {
         let kept = staying(context, &members, &items, COVERAGE_MIN);
@@ -219,7 +215,7 @@ pub(crate) fn judge_group(
             break;
         }
         members = kept;
-        counted = group_items(context, &members);
+        counted = group_items(context, &members, wider_text);
         items = hashes(&counted);
     }
     if members.len() < MEMBERS_MIN || !wanted && uneven(context, &members) {

@@ -31,7 +31,7 @@ pub(crate) struct Measures {
     pub(crate) n_records: usize,
     /// Exchanges of a member, median.
     pub(crate) exchanges: f64,
-    /// Share of a member's records that have the group's text, median over members.
+    /// Requests with the group's text per conversation that a member opens, median over members.
     pub(crate) coverage: f64,
     /// Share of records that continue a conversation.
     pub(crate) conversing: f64,
@@ -184,7 +184,7 @@ pub(crate) fn measure(
     repeats(context, members, &body, &mut m);
     topics(context, &body, &mut m);
     let by_text = coverage >= coverage_min;
-    volumes(context, members, by_text.then_some(&coverages), &mut m);
+    volumes(context, members, by_text.then_some(items), &mut m);
     rhythm(context, members, &body, &mut m);
     infrastructure(context, members, &mut m);
     m.synchrony = synchrony(context, members);
