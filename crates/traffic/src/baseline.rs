@@ -1,12 +1,16 @@
 //! What is usual in the population, as groups are compared with it.
 
+use crate::features::TOPICS;
 use crate::interchange::collision;
 use crate::measure::median;
 use crate::rhythm::quiet;
-use crate::sketch::{ACTIVE_HOURS, AccountSketch, Record};
+use crate::sketch::{ACTIVE_HOURS, AccountSketch};
+use std::collections::BTreeMap;
 
 /// Records sampled over the population for what needs pairs of them.
 const RECORDS_MAX: usize = 20_000;
+/// Of each account in the sample.
+const RECORDS_PER_ACCOUNT: usize = 4;
 /// Share of records above which a word says nothing of the subject.
 const COMMON_WORD_SHARE: f64 = 0.2;
 
@@ -33,57 +37,105 @@ pub(crate) struct Baseline {
     pub(crate) bursts: f64,
 }
 
-impl Baseline {
-    pub(crate) fn of(sketches: &[&AccountSketch]) -> Self {
-        let until_hour = sketches.iter().map(|s| s.active_until).max().unwrap_or(0);
-        let mut active = vec![0.0f64; ACTIVE_HOURS as usize];
-        for sketch in sketches {
-            for (back, sum) in (0..ACTIVE_HOURS).zip(active.iter_mut()) {
-                if until_hour.checked_sub(back).is_some_and(|hour| sketch.active_in(hour)) {
-                    *sum += 1.0;
-                }
-            }
-        }
-        let total: f64 = active.iter().sum::<f64>().max(1.0);
-        for share in &mut active {
-            *share /= total;
-        }
-        let mean = |of: &dyn Fn(&AccountSketch) -> f64| {
-            sketches.iter().map(|s| of(s) / f64::from(s.n.max(1))).sum::<f64>()
-                / sketches.len().max(1) as f64
-        };
-        let answers: Vec<f64> =
-            sketches.iter().map(|s| s.sum_answer_tokens as f64 / f64::from(s.n.max(1))).collect();
-        let mut volumes: Vec<u32> = sketches.iter().map(|s| s.n).collect();
-        volumes.sort_unstable();
-        let large = volumes.get(volumes.len() * 99 / 100).copied().unwrap_or(u32::MAX);
+/// Takes accounts in one by one.
+#[derive(Debug)]
+pub(crate) struct BaselineBuilder {
+    n: usize,
+    /// Accounts active by hour since the epoch; only the latest [`ACTIVE_HOURS`].
+    active: BTreeMap<u32, u32>,
+    reasoning: f64,
+    quiet: f64,
+    networks: f64,
+    bursts: Vec<f64>,
+    /// Records of an even sample: the account's place, its words.
+    records: Vec<(u32, [u16; TOPICS])>,
+    /// Every so many accounts are sampled: a power of two.
+    step: u32,
+    n_sampled: usize,
+}
+
+impl Default for BaselineBuilder {
+    fn default() -> Self {
         Self {
-            large_volume: f64::from(large),
-            until_hour,
-            active,
-            topic_collision: topic_collision(sketches),
-            answer_tokens: median(&answers),
-            reasoning: mean(&|s| f64::from(s.n_asking_reasoning)),
-            quiet: mean(&|s| f64::from(s.n) * quiet(&s.hours.map(f64::from))),
-            networks: mean(&|s| f64::from(s.n) * s.networks.entries().len() as f64),
-            bursts: median(&sketches.iter().filter_map(|s| s.bursts()).collect::<Vec<f64>>()),
+            n: 0,
+            active: BTreeMap::new(),
+            reasoning: 0.0,
+            quiet: 0.0,
+            networks: 0.0,
+            bursts: Vec::new(),
+            records: Vec::new(),
+            step: 1,
+            n_sampled: 0,
         }
     }
 }
 
-/// Over an even sample of accounts, a few records of each.
-fn topic_collision(sketches: &[&AccountSketch]) -> f64 {
-    let per_account = 4;
-    let step = sketches.len().div_ceil(RECORDS_MAX / per_account).max(1);
-    let records: Vec<(u32, &Record)> = sketches
-        .iter()
-        .zip(0..)
-        .step_by(step)
-        .flat_map(|(s, i)| s.records.entries().iter().take(per_account).map(move |r| (i, r)))
-        .collect();
+impl BaselineBuilder {
+    /// Takes an account in. Places ascend.
+    pub(crate) fn add(&mut self, place: u32, sketch: &AccountSketch) {
+        self.n += 1;
+        let latest = self.active.last_key_value().map_or(0, |(hour, _)| *hour);
+        for back in 0..ACTIVE_HOURS {
+            let Some(hour) = sketch.active_until.checked_sub(back) else { break };
+            if hour.saturating_add(ACTIVE_HOURS) > latest && sketch.active_in(hour) {
+                *self.active.entry(hour).or_default() += 1;
+            }
+        }
+        let until = self.active.last_key_value().map_or(0, |(hour, _)| *hour);
+        if until > latest && until >= ACTIVE_HOURS {
+            self.active = self.active.split_off(&(until - ACTIVE_HOURS + 1));
+        }
+        self.reasoning += f64::from(sketch.n_asking_reasoning) / f64::from(sketch.n.max(1));
+        self.quiet += quiet(&sketch.hours.map(f64::from));
+        self.networks += sketch.networks.entries().len() as f64;
+        self.bursts.extend(sketch.bursts());
+        self.sample(place, sketch);
+    }
+
+    fn sample(&mut self, place: u32, sketch: &AccountSketch) {
+        if !place.is_multiple_of(self.step) {
+            return;
+        }
+        self.n_sampled += 1;
+        let records = sketch.records.entries().iter().take(RECORDS_PER_ACCOUNT);
+        self.records.extend(records.map(|r| (place, r.topics)));
+        if self.n_sampled > RECORDS_MAX / RECORDS_PER_ACCOUNT {
+            self.step = self.step.saturating_mul(2);
+            self.records.retain(|(place, _)| place.is_multiple_of(self.step));
+            self.n_sampled = self.n_sampled.div_ceil(2);
+        }
+    }
+
+    /// `answers`: mean tokens of each account's answers; `volumes`: exchanges of each.
+    pub(crate) fn finish(self, answers: &[f64], mut volumes: Vec<u32>) -> Baseline {
+        let until_hour = self.active.last_key_value().map_or(0, |(hour, _)| *hour);
+        let counts: Vec<f64> = (0..ACTIVE_HOURS)
+            .map(|back| until_hour.checked_sub(back).and_then(|hour| self.active.get(&hour)))
+            .map(|n| f64::from(n.copied().unwrap_or(0)))
+            .collect();
+        let total = counts.iter().sum::<f64>().max(1.0);
+        volumes.sort_unstable();
+        let large = volumes.get(volumes.len() * 99 / 100).copied().unwrap_or(u32::MAX);
+        let n = self.n.max(1) as f64;
+        Baseline {
+            large_volume: f64::from(large),
+            until_hour,
+            active: counts.iter().map(|count| count / total).collect(),
+            topic_collision: topic_collision(&self.records),
+            answer_tokens: median(answers),
+            reasoning: self.reasoning / n,
+            quiet: self.quiet / n,
+            networks: self.networks / n,
+            bursts: median(&self.bursts),
+        }
+    }
+}
+
+/// Chance that two content words of two records agree.
+fn topic_collision(records: &[(u32, [u16; TOPICS])]) -> f64 {
     let mut words: Vec<(u32, u32)> = records
         .iter()
-        .flat_map(|(i, r)| r.topics.iter().filter(|t| **t != 0).map(|t| (u32::from(*t), *i)))
+        .flat_map(|(i, topics)| topics.iter().filter(|t| **t != 0).map(|t| (u32::from(*t), *i)))
         .collect();
     words.sort_unstable();
     let limit = (COMMON_WORD_SHARE * records.len() as f64).max(2.0);

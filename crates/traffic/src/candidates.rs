@@ -7,85 +7,66 @@
 
 use crate::graph::Graph;
 use crate::measure::Context;
-use crate::shared::{self, Shared};
+use crate::shared::{self, List, Shared};
 use crate::sketch::{AccountSketch, BINS};
+use crate::sketches::{Sketches, Source};
+use crate::survey::Facts;
 
-/// Exchanges below which an account is too little known to be put into a group.
-pub(crate) const EXCHANGES_MIN: u32 = 8;
 /// Members that make a group: three can be a team, a family, a coincidence.
 pub(crate) const MEMBERS_MIN: usize = 4;
 /// Share of the known accounts above which a hash is common, not shared.
 const COMMON_SHARE: f64 = 0.8;
-/// Rarest shared hashes of an account that enter the graph.
+/// Rarest shared hashes of an account that enter the graph, and where there are too many accounts.
 const LINKS_MAX: usize = 24;
+const LINKS_MIN: usize = 4;
 /// Resolutions of the communities, coarse to fine.
 const RESOLUTIONS: [f64; 3] = [0.3, 1.0, 3.0];
-/// Share of an account's requests in conversations above which it isn't compared.
-const CONVERSING_MAX: f64 = 0.6;
-/// Share of requests for reasoning that leaves a trace.
-const REASONING_TRACE_MIN: f64 = 0.06;
-/// Mean answer against the population's that leaves a trace.
-const ANSWERS_TRACE_MIN: f64 = 1.1;
-/// Networks of one account that leave a trace.
-const NETWORKS_TRACE_MIN: usize = 3;
 /// Groups by client alone are measured up to this share of all accounts.
 const CLIENT_SHARE_MAX: f64 = 0.3;
 
-/// Candidate groups, each sorted, without repeats. Indices point into `context.sketches`.
-pub(crate) fn candidates(context: &Context<'_>) -> Vec<Vec<u32>> {
-    let known: Vec<u32> = (0..)
-        .zip(context.sketches)
-        .filter(|(_, s)| s.n >= EXCHANGES_MIN && leaves_a_trace(s, context.baseline.answer_tokens))
-        .map(|(i, _)| i)
-        .collect();
+/// Candidate groups, each sorted, without repeats, out of the accounts that are compared.
+pub(crate) fn candidates<S: Sketches>(
+    source: &Source<'_, S>,
+    context: &Context<'_>,
+    compared: &[u32],
+) -> Result<Vec<Vec<u32>>, S::Error> {
     let mut groups = Vec::new();
-    let text = links(context, &known, context.text, shared::text_items);
-    let networks = links(context, &known, context.networks, shared::networks);
-    let clients = links(context, &known, context.clients, shared::clients);
+    let text = links(source, context.text, shared::text_items, compared)?;
     for resolution in RESOLUTIONS {
-        communities(known.len(), context.text.len(), &text, resolution, &known, &mut groups);
+        communities(context.text.len(), &text, resolution, compared, &mut groups);
     }
-    communities(known.len(), context.networks.len(), &networks, 1.0, &known, &mut groups);
+    drop(text);
+    let networks = links(source, context.networks, shared::networks, compared)?;
+    communities(context.networks.len(), &networks, 1.0, compared, &mut groups);
     // Networks and clients together, networks' nodes first.
     let n_networks = u32::try_from(context.networks.len()).unwrap_or(u32::MAX);
     let mut infrastructure = networks;
+    let clients = links(source, context.clients, shared::clients, compared)?;
     infrastructure.extend(clients.iter().map(|(a, item, w)| (*a, item + n_networks, *w)));
     let n_items = context.networks.len() + context.clients.len();
-    communities(known.len(), n_items, &infrastructure, 1.0, &known, &mut groups);
-    by_client(context, &known, &mut groups);
-    by_pace(context, &known, &mut groups);
+    communities(n_items, &infrastructure, 1.0, compared, &mut groups);
+    by_client(context, compared, &mut groups);
+    by_pace(context, compared, &mut groups);
     groups.sort_unstable();
     groups.dedup();
-    groups
-}
-
-/// Whether the account's counters show any trace of what a flag needs (answers taken in bulk, or
-/// hiding), diluted by up to four fifths of cover. The others can't be in a flagged group, and
-/// needn't be compared.
-fn leaves_a_trace(sketch: &AccountSketch, usual_answer_tokens: f64) -> bool {
-    let n = f64::from(sketch.n);
-    let share = |count: u32| f64::from(count) / n;
-    share(sketch.n_conversing) <= CONVERSING_MAX
-        && (share(sketch.n_asking_reasoning) >= REASONING_TRACE_MIN
-            || sketch.sum_answer_tokens as f64 / n >= ANSWERS_TRACE_MIN * usual_answer_tokens
-            || sketch.networks.entries().len() >= NETWORKS_TRACE_MIN
-            || sketch.n_failed > 0)
+    Ok(groups)
 }
 
 /// Links (account, shared hash, weight): the weight is the surprise of sharing the hash, ln of
 /// accounts over accounts that have it, times the root of how much of the account's traffic has
 /// it (a template in every prompt says more than one prompt in common).
-fn links(
-    context: &Context<'_>,
-    known: &[u32],
+fn links<S: Sketches>(
+    source: &Source<'_, S>,
     index: &Shared,
-    mut list: impl FnMut(&AccountSketch, &mut Vec<u32>),
-) -> Vec<(u32, u32, f32)> {
-    let n_accounts = known.len().max(1) as f64;
+    list: List,
+    compared: &[u32],
+) -> Result<Vec<(u32, u32, f32)>, S::Error> {
+    let n_accounts = compared.len().max(1) as f64;
+    let n_links = (source.bounds.links / compared.len().max(1)).clamp(LINKS_MIN, LINKS_MAX);
     let mut links = Vec::new();
+    let mut nodes = (0u32..).zip(compared).peekable();
     let (mut hashes, mut own) = (Vec::new(), Vec::new());
-    for (node, i) in (0u32..).zip(known) {
-        let Some(sketch) = context.sketches.get(*i as usize) else { continue };
+    let mut add = |node: u32, sketch: &AccountSketch| {
         hashes.clear();
         list(sketch, &mut hashes);
         hashes.sort_unstable();
@@ -100,11 +81,16 @@ fn links(
             }
         }
         own.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        for (item, weight) in own.iter().take(LINKS_MAX) {
+        for (item, weight) in own.iter().take(n_links) {
             links.push((node, u32::try_from(*item).unwrap_or(u32::MAX), single(*weight)));
         }
-    }
-    links
+    };
+    source.each(|place, sketch| {
+        if let Some((node, _)) = nodes.next_if(|(_, p)| **p == place) {
+            add(node, sketch);
+        }
+    })?;
+    Ok(links)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "weights need no more than seven digits")]
@@ -113,16 +99,16 @@ fn single(weight: f64) -> f32 {
 }
 
 fn communities(
-    n_accounts: usize,
     n_items: usize,
     links: &[(u32, u32, f32)],
     resolution: f64,
-    known: &[u32],
+    compared: &[u32],
     groups: &mut Vec<Vec<u32>>,
 ) {
     if links.is_empty() {
         return;
     }
+    let n_accounts = compared.len();
     // Only items in use become nodes.
     let mut node_of = vec![u32::MAX; n_items];
     let mut next = u32::try_from(n_accounts).unwrap_or(u32::MAX);
@@ -139,7 +125,7 @@ fn communities(
         .collect();
     let labels = Graph::new(next as usize, &edges).communities(resolution);
     let mut members: Vec<(u32, u32)> =
-        labels.iter().take(n_accounts).zip(known).map(|(label, i)| (*label, *i)).collect();
+        labels.iter().take(n_accounts).zip(compared).map(|(label, i)| (*label, *i)).collect();
     members.sort_unstable();
     for group in members.chunk_by(|a, b| a.0 == b.0) {
         if group.len() >= MEMBERS_MIN {
@@ -150,10 +136,10 @@ fn communities(
 
 /// Accounts with the same commonest client and parameters, or the same parameters, where few
 /// enough have them.
-fn by_client(context: &Context<'_>, known: &[u32], groups: &mut Vec<Vec<u32>>) {
-    let limit = (CLIENT_SHARE_MAX * known.len() as f64).max(MEMBERS_MIN as f64);
-    let by_client = split_by(context, known, shared::client);
-    let by_profile = split_by(context, known, shared::profile);
+fn by_client(context: &Context<'_>, compared: &[u32], groups: &mut Vec<Vec<u32>>) {
+    let limit = (CLIENT_SHARE_MAX * compared.len() as f64).max(MEMBERS_MIN as f64);
+    let by_client = split_by(context, compared, |f| f.client);
+    let by_profile = split_by(context, compared, |f| f.profile);
     for group in by_client.into_iter().chain(by_profile) {
         if group.len() >= MEMBERS_MIN && group.len() as f64 <= limit {
             groups.push(group);
@@ -162,10 +148,10 @@ fn by_client(context: &Context<'_>, known: &[u32], groups: &mut Vec<Vec<u32>>) {
 }
 
 /// Accounts that ask at one regular pace.
-fn by_pace(context: &Context<'_>, known: &[u32], groups: &mut Vec<Vec<u32>>) {
-    let paces: Vec<(usize, u32)> = known
+fn by_pace(context: &Context<'_>, compared: &[u32], groups: &mut Vec<Vec<u32>>) {
+    let paces: Vec<(usize, u32)> = compared
         .iter()
-        .filter_map(|i| Some((context.sketches.get(*i as usize)?.pace()?, *i)))
+        .filter_map(|i| Some((usize::from(context.facts.get(*i as usize)?.pace?), *i)))
         .collect();
     for bin in 0..BINS {
         let of = paces.iter().filter(|(p, _)| *p == bin || *p == bin + 1).map(|(_, i)| *i);
@@ -178,18 +164,16 @@ fn by_pace(context: &Context<'_>, known: &[u32], groups: &mut Vec<Vec<u32>>) {
 
 /// The accounts, parted by their commonest client and parameters.
 pub(crate) fn split_by_client(context: &Context<'_>, accounts: &[u32]) -> Vec<Vec<u32>> {
-    split_by(context, accounts, shared::client)
+    split_by(context, accounts, |f| f.client)
 }
 
 fn split_by(
     context: &Context<'_>,
     accounts: &[u32],
-    of: impl Fn(&AccountSketch) -> Option<u32>,
+    of: impl Fn(&Facts) -> Option<u32>,
 ) -> Vec<Vec<u32>> {
-    let mut keyed: Vec<(u32, u32)> = accounts
-        .iter()
-        .filter_map(|i| Some((of(context.sketches.get(*i as usize)?)?, *i)))
-        .collect();
+    let mut keyed: Vec<(u32, u32)> =
+        accounts.iter().filter_map(|i| Some((of(context.facts.get(*i as usize)?)?, *i))).collect();
     keyed.sort_unstable();
     keyed.chunk_by(|a, b| a.0 == b.0).map(|g| g.iter().map(|(_, i)| *i).collect()).collect()
 }

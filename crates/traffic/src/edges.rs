@@ -18,7 +18,7 @@ const SYNCHRONY_MIN: f64 = 3.0;
 /// Pairs of members (indices into the group) with the families of evidence between them.
 pub(crate) fn edges(context: &Context<'_>, group: &Judged) -> Vec<(u32, u32, Vec<String>)> {
     let members: Vec<&AccountSketch> =
-        group.members.iter().filter_map(|i| context.sketches.get(*i as usize).copied()).collect();
+        group.members.iter().filter_map(|i| context.held.get(*i)).collect();
     let mut found: BTreeMap<(u32, u32), BTreeMap<Family, u32>> = BTreeMap::new();
     let mut link = |a: u32, b: u32, family: Family| {
         if a != b {

@@ -23,6 +23,7 @@ pub(crate) const COVERAGE_MIN: f64 = 0.2;
 const RECORDS_MIN: usize = 60;
 /// Exchanges of the median member below which nothing is said of a group.
 const MEMBER_EXCHANGES_MIN: f64 = 15.0;
+const MEMBER_EXCHANGES_LEAST: u32 = 15;
 /// Members that a group needs where neither text nor networks connect it: small groups of people
 /// with one client look even by chance.
 const UNTIED_MEMBERS_MIN: usize = 8;
@@ -195,6 +196,26 @@ impl Judged {
     }
 }
 
+/// Whether anything of a candidate could be flagged, as far as volumes tell: whether it is worth
+/// reading its sketches.
+pub(crate) fn is_worth_reading(context: &Context<'_>, candidate: &[u32]) -> bool {
+    let n =
+        |i: &&u32| context.facts.get(**i as usize).is_some_and(|f| f.n >= MEMBER_EXCHANGES_LEAST);
+    // Half of the members that stay need as many, and four need to stay.
+    if candidate.iter().filter(n).count() < MEMBERS_MIN / 2 {
+        return false;
+    }
+    let may_be = |members: &[u32]| {
+        members.len() >= MEMBERS_MIN && (members.len() <= LARGE || !uneven(context, members))
+    };
+    let machines = machines(context, candidate);
+    may_be(candidate)
+        || may_be(&machines)
+        || [candidate, &machines]
+            .iter()
+            .any(|whole| split_by_client(context, whole).iter().any(|part| may_be(part)))
+}
+
 /// Judges a group as it is, which may be part of a wider one with some text of its own. Unless it is `wanted` for a report, work stops as soon as it is clear
 /// that the group isn't flagged.
 pub(crate) fn judge_group(
@@ -252,7 +273,7 @@ pub(crate) fn judge_group(
 fn uneven(context: &Context<'_>, members: &[u32]) -> bool {
     let mut volumes: Vec<f64> = members
         .iter()
-        .filter_map(|i| context.sketches.get(*i as usize).map(|s| f64::from(s.n)))
+        .filter_map(|i| context.facts.get(*i as usize).map(|f| f64::from(f.n)))
         .collect();
     volumes.sort_unstable_by(f64::total_cmp);
     let cut = volumes.len() / 10;

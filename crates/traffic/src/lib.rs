@@ -10,7 +10,8 @@
 //! # The way of an exchange
 //!
 //! [`Extractor`] turns it into [`Features`] (keyed hashes, no text), [`AccountSketch`] takes them
-//! in (at most 4 KiB, the same whatever the order and however it was merged), [`analyse`] compares the sketches of all accounts.
+//! in (at most 4 KiB, the same whatever the order and however it was merged), [`analyse`] compares
+//! the sketches of all accounts, [`analyse_streamed`] those of more accounts than memory holds.
 //!
 //! # What separates a harvest from innocents who look like one
 //!
@@ -68,11 +69,13 @@ mod risk;
 mod sample;
 mod shared;
 mod sketch;
+mod sketches;
 mod statistics;
+mod survey;
 mod text;
 mod ties;
 
-pub use analyse::analyse;
+pub use analyse::{analyse, analyse_streamed};
 pub use batch::analyse_exchanges;
 pub use codec::SketchError;
 pub use features::{Extractor, Features, ITEMS, TOPICS};
@@ -83,4 +86,5 @@ pub use observation::Observation;
 pub use population::Population;
 pub use risk::{AccountRisk, Analysis, Campaign, Reason};
 pub use sketch::{AccountSketch, SKETCH_BYTES_MAX};
+pub use sketches::{Sketches, StreamBounds};
 pub use statistics::{STATISTICS, Statistics};

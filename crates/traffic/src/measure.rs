@@ -10,12 +10,16 @@ use crate::interchange::{intraclass, labels, own, repeats, topics, volumes};
 use crate::rhythm::{bursts_of_times, quiet};
 use crate::shared::Shared;
 use crate::sketch::{AccountSketch, Record};
+use crate::sketches::Held;
+use crate::survey::Facts;
 use crate::ties::{infrastructure, synchrony};
 
 /// The indexes that groups are measured against.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Context<'a> {
-    pub(crate) sketches: &'a [&'a AccountSketch],
+    /// The sketches at hand: at least those of the accounts that are looked at.
+    pub(crate) held: &'a Held<'a>,
+    pub(crate) facts: &'a [Facts],
     pub(crate) text: &'a Shared,
     pub(crate) networks: &'a Shared,
     pub(crate) clients: &'a Shared,
@@ -138,7 +142,7 @@ pub(crate) fn sketches<'a>(
     context: &Context<'a>,
     members: &[u32],
 ) -> impl Iterator<Item = &'a AccountSketch> {
-    members.iter().filter_map(|i| context.sketches.get(*i as usize).copied())
+    members.iter().filter_map(|i| context.held.get(*i))
 }
 
 /// Measures a group. Where `items` cover its members' traffic by more than `coverage_min`, only

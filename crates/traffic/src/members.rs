@@ -21,9 +21,6 @@ const OWN_TOPICS_MAX: f64 = 3.0;
 const VOLUME_RATIO_MAX: f64 = 5.0;
 /// Standard deviations of the normal per median absolute deviation.
 const MAD_TO_SD: f64 = 1.4826;
-/// Short gaps and conversations of an account that works like a machine.
-const MACHINE_BURSTS_MAX: f64 = 0.25;
-const MACHINE_CONVERSING_MAX: f64 = 0.1;
 
 /// What a member looks like within the group's text.
 struct Member {
@@ -46,7 +43,7 @@ pub(crate) fn staying(
     coverage_min: f64,
 ) -> Vec<u32> {
     let sketches: Vec<&AccountSketch> =
-        members.iter().filter_map(|i| context.sketches.get(*i as usize).copied()).collect();
+        members.iter().filter_map(|i| context.held.get(*i)).collect();
     let usual = median(&sketches.iter().map(|s| coverage(s, items)).collect::<Vec<f64>>());
     let by_text = usual >= coverage_min;
     let looks: Vec<Member> = sketches.iter().map(|s| look(s, items, by_text)).collect();
@@ -86,16 +83,8 @@ pub(crate) fn staying(
 
 /// The members that work like machines: no sessions, no conversations.
 pub(crate) fn machines(context: &Context<'_>, members: &[u32]) -> Vec<u32> {
-    members
-        .iter()
-        .copied()
-        .filter(|i| {
-            context.sketches.get(*i as usize).is_some_and(|s| {
-                f64::from(s.n_conversing) <= MACHINE_CONVERSING_MAX * f64::from(s.n)
-                    && s.bursts().is_some_and(|b| b <= MACHINE_BURSTS_MAX)
-            })
-        })
-        .collect()
+    let is_machine = |i: &u32| context.facts.get(*i as usize).is_some_and(|f| f.is_machine);
+    members.iter().copied().filter(is_machine).collect()
 }
 
 fn look(sketch: &AccountSketch, items: &[u32], by_text: bool) -> Member {

@@ -35,7 +35,7 @@ fn of_family(family: Family, m: &Measures) -> Reason {
         Family::Text => reason(
             "shared_text",
             format!(
-                "Half of the {} accounts have text of the group in at least {} of their prompts that hardly anyone else uses.",
+                "Half of the {} accounts have text of the group that hardly anyone else uses in at least {} of the conversations that they open.",
                 m.n_members,
                 percent(m.coverage)
             ),

@@ -16,6 +16,7 @@
 //! Each alone accuses innocents; together, compared within a stratum, they rank accounts.
 
 use crate::sketch::{AccountSketch, BINS, Record};
+use std::ops::Range;
 
 /// Names of the statistics, in the order of [`Statistics::values`].
 pub const STATISTICS: [&str; 10] = [
@@ -108,77 +109,138 @@ fn flatness(hours: &[u16; 24]) -> f64 {
 ///
 /// For each account and statistic `(1 + accounts of the stratum at least as high) / (1 +
 /// accounts of the stratum)`. On unlabelled logs, which may hold harvesters, these are scores:
-/// no error rate follows from them.
-#[derive(Debug)]
+/// no error rate follows from them. Kept in single precision: there may be a million.
+#[derive(Debug, Default)]
 pub(crate) struct Ranks {
-    /// Per account: mean over the statistics of `1 − rank`, and each rank.
-    pub(crate) of: Vec<Option<([f64; 10], f64)>>,
-    /// Medians of each stratum, and the stratum of each account.
-    pub(crate) medians: Vec<[f64; 10]>,
-    pub(crate) stratum: Vec<usize>,
+    /// Ascending by place.
+    ranked: Vec<Ranked>,
+    /// Medians of each stratum.
+    medians: Vec<[f64; 10]>,
+}
+
+/// An account among its like.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ranked {
+    /// The account's place.
+    pub(crate) place: u32,
+    plan: u32,
+    n: u32,
+    stratum: u32,
+    values: [f32; 10],
+    ranks: [f32; 10],
+    /// Mean over the statistics of `1 − rank`.
+    pub(crate) score: f32,
+}
+
+impl Ranked {
+    pub(crate) fn values(&self) -> [f64; 10] {
+        self.values.map(double)
+    }
+
+    pub(crate) fn ranks(&self) -> [f64; 10] {
+        self.ranks.map(double)
+    }
+}
+
+/// Six digits of it, as they are shown.
+fn double(value: f32) -> f64 {
+    (f64::from(value) * 1e6).round() / 1e6
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "kept in single precision")]
+fn single(value: f64) -> f32 {
+    value as f32
 }
 
 /// Accounts that a stratum needs; smaller ones are joined with the rest of their plan, then all.
 const STRATUM_MIN: usize = 50;
 
-impl Ranks {
-    /// Ranks accounts with at least `exchanges_min` exchanges within plan and decile of volume.
-    pub(crate) fn of(sketches: &[&AccountSketch], exchanges_min: u32) -> Self {
-        let statistics: Vec<Statistics> = sketches.iter().map(|s| s.statistics()).collect();
-        let mut known: Vec<usize> = (0..sketches.len())
-            .filter(|i| sketches.get(*i).is_some_and(|s| s.n >= exchanges_min))
-            .collect();
-        known.sort_by_key(|i| sketches.get(*i).map(|s| (s.plan, s.n)));
-        let mut ranks = Self {
-            of: vec![None; sketches.len()],
-            medians: Vec::new(),
-            stratum: vec![usize::MAX; sketches.len()],
-        };
-        let plan = |i: &usize| sketches.get(*i).map(|s| s.plan);
-        let mut left_over = Vec::new();
-        for of_plan in known.chunk_by(|a, b| plan(a) == plan(b)) {
-            if of_plan.len() < STRATUM_MIN {
-                left_over.extend_from_slice(of_plan);
-                continue;
-            }
-            let size = of_plan.len().div_ceil(10).max(STRATUM_MIN);
-            let n_strata = (of_plan.len() / size).max(1);
-            for stratum in of_plan.chunks(of_plan.len().div_ceil(n_strata)) {
-                ranks.add(stratum, &statistics);
-            }
-        }
-        ranks.add(&left_over, &statistics);
-        ranks
+/// Takes accounts in one by one.
+#[derive(Debug, Default)]
+pub(crate) struct RanksBuilder {
+    ranked: Vec<Ranked>,
+}
+
+impl RanksBuilder {
+    /// Takes an account in. Places ascend.
+    pub(crate) fn add(&mut self, place: u32, sketch: &AccountSketch) {
+        self.ranked.push(Ranked {
+            place,
+            plan: sketch.plan,
+            n: sketch.n,
+            stratum: 0,
+            values: sketch.statistics().values.map(single),
+            ranks: [1.0; 10],
+            score: 0.0,
+        });
     }
 
-    fn add(&mut self, stratum: &[usize], statistics: &[Statistics]) {
-        let name = self.medians.len();
-        let mut medians = [0.0; 10];
-        let mut ranks = vec![[0.0; 10]; stratum.len()];
-        for k in 0..STATISTICS.len() {
-            let value = |i: &usize| {
-                statistics.get(*i).and_then(|s| s.values.get(k)).copied().unwrap_or(0.0)
-            };
-            let mut sorted: Vec<f64> = stratum.iter().map(value).collect();
-            sorted.sort_unstable_by(f64::total_cmp);
-            if let (Some(median), Some(middle)) = (medians.get_mut(k), sorted.get(sorted.len() / 2))
-            {
-                *median = *middle;
+    /// Ranks within plan and decile of volume.
+    pub(crate) fn finish(self) -> Ranks {
+        let mut ranks = Ranks { ranked: self.ranked, medians: Vec::new() };
+        ranks.ranked.sort_unstable_by_key(|r| (r.plan, r.n, r.place));
+        let mut strata: Vec<Range<usize>> = Vec::new();
+        let (mut left_over, mut from) = (Vec::new(), 0);
+        for of_plan in ranks.ranked.chunk_by(|a, b| a.plan == b.plan) {
+            let to = from + of_plan.len();
+            if of_plan.len() < STRATUM_MIN {
+                left_over.extend(from..to);
+            } else {
+                let size = of_plan.len().div_ceil(10).max(STRATUM_MIN);
+                let size = of_plan.len().div_ceil((of_plan.len() / size).max(1));
+                strata.extend((from..to).step_by(size).map(|at| at..(at + size).min(to)));
             }
-            for (i, ranks) in stratum.iter().zip(&mut ranks) {
-                let below = sorted.partition_point(|v| *v < value(i));
-                if let Some(rank) = ranks.get_mut(k) {
-                    *rank = (1 + sorted.len() - below) as f64 / (1 + sorted.len()) as f64;
+            from = to;
+        }
+        for stratum in strata {
+            ranks.rank(&stratum.collect::<Vec<usize>>());
+        }
+        ranks.rank(&left_over);
+        ranks.ranked.sort_unstable_by_key(|r| r.place);
+        ranks
+    }
+}
+
+impl Ranks {
+    fn rank(&mut self, stratum: &[usize]) {
+        let name = u32::try_from(self.medians.len()).unwrap_or(u32::MAX);
+        let mut medians = [0.0; 10];
+        for (k, median) in medians.iter_mut().enumerate() {
+            let value = |r: &Ranked| r.values.get(k).copied().unwrap_or(0.0);
+            let mut sorted: Vec<f32> =
+                stratum.iter().filter_map(|i| self.ranked.get(*i).map(value)).collect();
+            sorted.sort_unstable_by(f32::total_cmp);
+            if let Some(middle) = sorted.get(sorted.len() / 2) {
+                *median = double(*middle);
+            }
+            for i in stratum {
+                let Some(ranked) = self.ranked.get_mut(*i) else { continue };
+                let own = value(ranked);
+                let below = sorted.partition_point(|v| *v < own);
+                if let Some(rank) = ranked.ranks.get_mut(k) {
+                    *rank = single((1 + sorted.len() - below) as f64 / (1 + sorted.len()) as f64);
                 }
             }
         }
         self.medians.push(medians);
-        for (i, ranks) in stratum.iter().zip(ranks) {
-            let score = 1.0 - ranks.iter().sum::<f64>() / ranks.len() as f64;
-            if let (Some(of), Some(stratum)) = (self.of.get_mut(*i), self.stratum.get_mut(*i)) {
-                *of = Some((ranks, score));
-                *stratum = name;
+        for i in stratum {
+            if let Some(ranked) = self.ranked.get_mut(*i) {
+                ranked.stratum = name;
+                let sum: f64 = ranked.ranks.iter().map(|r| f64::from(*r)).sum();
+                ranked.score = single(1.0 - sum / 10.0);
             }
         }
+    }
+
+    /// The account at a place, and the medians of its stratum; none where it is too little known.
+    pub(crate) fn get(&self, place: u32) -> Option<(&Ranked, &[f64; 10])> {
+        let i = self.ranked.binary_search_by_key(&place, |r| r.place).ok()?;
+        let ranked = self.ranked.get(i)?;
+        Some((ranked, self.medians.get(ranked.stratum as usize)?))
+    }
+
+    /// All of them, ascending by place.
+    pub(crate) fn all(&self) -> &[Ranked] {
+        &self.ranked
     }
 }

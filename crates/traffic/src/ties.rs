@@ -2,7 +2,8 @@
 
 use crate::group_text::GROUP_ITEM_SPECIFICITY_MIN;
 use crate::measure::{Context, Measures, sketches};
-use crate::sketch::{ACTIVE_HOURS, AccountSketch};
+use crate::sketch::ACTIVE_HOURS;
+use crate::survey::Facts;
 
 /// Networks and clients that members share.
 pub(crate) fn infrastructure(context: &Context<'_>, members: &[u32], m: &mut Measures) {
@@ -27,21 +28,22 @@ pub(crate) fn infrastructure(context: &Context<'_>, members: &[u32], m: &mut Mea
         }
     }
     m.network_linked = linked.iter().filter(|l| **l).count() as f64 / members.len().max(1) as f64;
-    (m.client_share, m.client_share_outside) = shares(context, members, crate::shared::client);
-    (m.profile_share, m.profile_share_outside) = shares(context, members, crate::shared::profile);
+    (m.client_share, m.client_share_outside) = shares(context, members, |f| f.client);
+    (m.profile_share, m.profile_share_outside) = shares(context, members, |f| f.profile);
 }
 
 /// The share of members that agree on the commonest value, and that of the others that have it.
 fn shares(
     context: &Context<'_>,
     members: &[u32],
-    of: impl Fn(&AccountSketch) -> Option<u32>,
+    of: impl Fn(&Facts) -> Option<u32>,
 ) -> (f64, f64) {
-    let mut values: Vec<u32> = sketches(context, members).filter_map(of).collect();
+    let mut values: Vec<u32> =
+        members.iter().filter_map(|i| context.facts.get(*i as usize).and_then(&of)).collect();
     values.sort_unstable();
     let top = values.chunk_by(|a, b| a == b).max_by_key(|g| g.len());
     let (hash, n) = top.and_then(|g| g.first().map(|h| (*h, g.len()))).unwrap_or((0, 0));
-    let outside = (context.sketches.len() - members.len()).max(1) as f64;
+    let outside = (context.facts.len() - members.len()).max(1) as f64;
     let n_outside = f64::from(context.clients.accounts(hash)) - n as f64;
     (n as f64 / members.len().max(1) as f64, n_outside.max(0.0) / outside)
 }

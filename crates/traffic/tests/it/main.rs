@@ -4,4 +4,5 @@ mod features;
 mod live;
 mod replay;
 mod sketch;
+mod streamed;
 mod world;
