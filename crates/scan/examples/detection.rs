@@ -11,6 +11,7 @@ use std::io::{BufWriter, Write as _};
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
 use stillwatch_evidence::Silent;
+use stillwatch_scan::engine::EngineParams;
 use stillwatch_scan::readers::ReadOptions;
 use stillwatch_scan::{Innocents, ScanCampaign, ScanParams, ScanResult, scan};
 use stillwatch_stats::Alpha;
@@ -162,6 +163,7 @@ fn one(params: &ReplayParams, fdr: f64) -> Result<(ScanResult, BTreeSet<String>)
         seed: Some(params.seed),
         fdr: Alpha::new(fdr).map_err(|e| e.to_string())?,
         innocents: Innocents::default(),
+        engine: EngineParams::default(),
     };
     Ok((scan(&params, &Silent).map_err(|e| e.to_string())?.result, seen))
 }

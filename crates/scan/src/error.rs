@@ -1,5 +1,6 @@
 //! What can keep a scan from its result, each with where and what to do.
 
+use crate::engine::EngineError;
 use std::path::{Path, PathBuf};
 use stillwatch_evidence::{EXIT_INPUT, ReadError, Report};
 
@@ -41,6 +42,9 @@ pub enum ScanError {
     /// A file can't be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The plan failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
 }
 
 impl Report for ScanError {
@@ -50,6 +54,7 @@ impl Report for ScanError {
             Self::Format { .. } => "format",
             Self::NoExchange { .. } => "log",
             Self::Read(error) => error.code(),
+            Self::Engine(error) => error.code(),
         }
     }
 
@@ -60,12 +65,13 @@ impl Report for ScanError {
             | Self::Format { file, .. }
             | Self::NoExchange { file, .. } => Some(file),
             Self::Read(error) => error.file(),
+            Self::Engine(error) => error.file(),
         }
     }
 
     fn line(&self) -> Option<u64> {
         match self {
-            Self::Empty { .. } | Self::Unreadable { .. } | Self::Format { .. } => None,
+            Self::Empty { .. } | Self::Unreadable { .. } | Self::Format { .. } | Self::Engine(_) => None,
             Self::NoExchange { line, .. } => Some(*line),
             Self::Read(error) => error.line(),
         }
@@ -83,12 +89,14 @@ impl Report for ScanError {
                 Some("name the format with --format, or the fields with --map".to_owned())
             }
             Self::Read(error) => error.hint(),
+            Self::Engine(error) => error.hint(),
         }
     }
 
     fn exit_code(&self) -> u8 {
         match self {
             Self::Read(error) => error.exit_code(),
+            Self::Engine(error) => error.exit_code(),
             _ => EXIT_INPUT,
         }
     }

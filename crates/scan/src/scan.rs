@@ -1,5 +1,6 @@
 //! The whole way, from what was given to the result.
 
+use crate::engine::EngineParams;
 use crate::judge::{Innocents, JudgeParams, N_PERMUTATIONS};
 use crate::readers::{Plan, ReadOptions};
 use crate::result::{ScanFile, ScanResult, Unreadable};
@@ -22,6 +23,8 @@ pub struct ScanParams {
     pub fdr: Alpha,
     /// Accounts declared innocent.
     pub innocents: Innocents,
+    /// What the engine may use.
+    pub engine: EngineParams,
 }
 
 /// What a scan gives.
@@ -43,7 +46,7 @@ pub fn scan(params: &ScanParams, progress: &dyn Progress) -> Result<Scanned, Sca
     let inputs = input::find(&params.paths)?;
     progress.begin("Reading logs", inputs.logs.iter().map(|log| log.bytes).sum());
     let plan = readers::plan(&inputs, &params.read)?;
-    let sketched = engine::sketch(&plan.units, &params.hash_key)?;
+    let sketched = engine::sketch(&plan.units, &params.hash_key, &params.engine)?;
     progress.end();
     if sketched.n_exchanges == 0
         && let Some((file, reject)) = sketched.rejects.first()
@@ -81,6 +84,6 @@ pub fn scan(params: &ScanParams, progress: &dyn Progress) -> Result<Scanned, Sca
             reason: reason.clone(),
         })
         .collect();
-    result.partial |= !result.unreadable.is_empty();
+    result.partial |= !result.unreadable.is_empty() || sketched.report.is_partial();
     Ok(Scanned { result, plan, rejects: sketched.rejects })
 }

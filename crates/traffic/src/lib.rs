@@ -49,6 +49,7 @@ mod batch;
 mod candidates;
 mod codec;
 mod edges;
+mod feature_bytes;
 mod features;
 mod graph;
 mod group_text;

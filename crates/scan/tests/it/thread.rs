@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use stillwatch_evidence::Silent;
+use stillwatch_scan::engine::EngineParams;
 use stillwatch_scan::readers::ReadOptions;
 use stillwatch_scan::{Innocents, ScanParams, scan};
 use stillwatch_stats::Alpha;
@@ -27,6 +28,7 @@ fn a_replay_is_read_and_harvesters_are_flagged() {
         seed: None,
         fdr: Alpha::new(0.01).expect("a rate"),
         innocents: Innocents::default(),
+        engine: EngineParams::default(),
     };
     let result = scan(&params, &Silent).expect("it is read").result;
     assert_eq!(result.n_rejected, 0);

@@ -10,6 +10,7 @@ use crate::{
 };
 use std::path::Path;
 use stillwatch_evidence::{Progress as _, Reject, write_rejects};
+use stillwatch_scan::engine::EngineParams;
 use stillwatch_scan::readers::{Format, Mapping, ReadOptions};
 use stillwatch_scan::{Alpha, Innocents, ScanParams, Scanned, exhibits::exhibits, scan};
 
@@ -55,6 +56,7 @@ fn params(args: &ScanArgs) -> Result<ScanParams, Failure> {
         fdr: Alpha::new(args.fdr)
             .map_err(|e| Failure::input("usage", format!("--fdr {}: {e}", args.fdr)))?,
         innocents: innocents(args.innocents.as_deref())?,
+        engine: EngineParams::default(),
     })
 }
 
