@@ -248,7 +248,7 @@ impl AccountsIter {
         Ok(Self { file: file.to_owned(), batches, batch: None, row: 0 })
     }
 
-    fn take(&self, batch: &RecordBatch) -> Result<(String, AccountSketch), ScanError> {
+    fn read(&self, batch: &RecordBatch) -> Result<(String, AccountSketch), ScanError> {
         let names = batch.columns().first().and_then(|c| c.as_string_opt::<i32>());
         let sketches = batch.columns().get(1).and_then(|c| c.as_binary_opt::<i64>());
         match (names, sketches) {
@@ -270,7 +270,7 @@ impl Iterator for AccountsIter {
             if let Some(batch) = &self.batch
                 && self.row < batch.num_rows()
             {
-                let item = self.take(batch);
+                let item = self.read(batch);
                 self.row += 1;
                 return Some(item);
             }

@@ -3,7 +3,10 @@
 use crate::ScanError;
 use datafusion::common::DataFusionError;
 use std::path::{Path, PathBuf};
-use stillwatch_evidence::{EXIT_INPUT, EXIT_INTERNAL, EXIT_PARTIAL};
+use stillwatch_evidence::{EXIT_INPUT, EXIT_PARTIAL};
+
+/// Exit code of a failure that nobody's input explains.
+const EXIT_INTERNAL: u8 = 4;
 
 /// Why a plan has no result.
 #[derive(Debug, thiserror::Error)]
@@ -76,8 +79,10 @@ impl EngineError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Query { .. } => EXIT_INPUT,
-            Self::Resources { .. } | Self::Accounts { .. } | Self::Cluster { .. } => EXIT_PARTIAL,
-            Self::Engine(_) | Self::Io { .. } => EXIT_INTERNAL,
+            Self::Resources { .. } | Self::Accounts { .. } | Self::Cluster { .. } | Self::Io { .. } => {
+                EXIT_PARTIAL
+            }
+            Self::Engine(_) => EXIT_INTERNAL,
         }
     }
 

@@ -1,3 +1,5 @@
 //! The room's tests.
 
+mod engine;
+mod log;
 mod thread;
