@@ -71,7 +71,10 @@ impl Report for ScanError {
 
     fn line(&self) -> Option<u64> {
         match self {
-            Self::Empty { .. } | Self::Unreadable { .. } | Self::Format { .. } | Self::Engine(_) => None,
+            Self::Empty { .. }
+            | Self::Unreadable { .. }
+            | Self::Format { .. }
+            | Self::Engine(_) => None,
             Self::NoExchange { line, .. } => Some(*line),
             Self::Read(error) => error.line(),
         }

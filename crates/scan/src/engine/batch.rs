@@ -129,7 +129,9 @@ impl Sink for BatchSink {
         }
         self.left -= 1;
         let features = match (&mut self.extractor, row.observation()) {
-            (Some(extractor), Some(observation)) => Some(extractor.extract(&observation).to_bytes()),
+            (Some(extractor), Some(observation)) => {
+                Some(extractor.extract(&observation).to_bytes())
+            }
             // The tally has counted it: a row would only be carried about.
             (Some(_), None) => return,
             (None, _) => None,

@@ -113,9 +113,8 @@ fn schema(columns: &[Column]) -> SchemaRef {
 }
 
 /// What SQL shows.
-pub(crate) static SHOWN: LazyLock<SchemaRef> = LazyLock::new(|| {
-    schema(COLUMNS.get(..N_SHOWN).unwrap_or_default())
-});
+pub(crate) static SHOWN: LazyLock<SchemaRef> =
+    LazyLock::new(|| schema(COLUMNS.get(..N_SHOWN).unwrap_or_default()));
 
 /// Everything, for our own plans.
 pub(crate) static ALL: LazyLock<SchemaRef> = LazyLock::new(|| schema(&COLUMNS));

@@ -36,14 +36,6 @@ pub enum EngineError {
         /// What is wrong with it.
         message: String,
     },
-    /// The cluster can't do it.
-    #[error("{address}: {message}")]
-    Cluster {
-        /// Where its scheduler is.
-        address: String,
-        /// What is wrong.
-        message: String,
-    },
     /// The system refused a thread or a file.
     #[error("{what}: {source}")]
     Io {
@@ -62,7 +54,6 @@ impl EngineError {
             Self::Resources { .. } => "resources",
             Self::Engine(_) => "engine",
             Self::Accounts { .. } => "accounts",
-            Self::Cluster { .. } => "cluster",
             Self::Io { .. } => "io",
         }
     }
@@ -79,9 +70,7 @@ impl EngineError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Query { .. } => EXIT_INPUT,
-            Self::Resources { .. } | Self::Accounts { .. } | Self::Cluster { .. } | Self::Io { .. } => {
-                EXIT_PARTIAL
-            }
+            Self::Resources { .. } | Self::Accounts { .. } | Self::Io { .. } => EXIT_PARTIAL,
             Self::Engine(_) => EXIT_INTERNAL,
         }
     }
@@ -94,9 +83,6 @@ impl EngineError {
                 "give more memory with --memory, or a folder with more room with --temp".to_owned(),
             ),
             Self::Accounts { .. } => Some("remove the file and scan again".to_owned()),
-            Self::Cluster { .. } => {
-                Some("see the logs of scheduler and executors: do all run the same version, and see the same files?".to_owned())
-            }
             Self::Engine(_) | Self::Io { .. } => None,
         }
     }
@@ -123,9 +109,7 @@ pub(crate) fn from_datafusion(error: DataFusionError) -> ScanError {
             Ok(inner) => from_datafusion(inner),
             Err(shared) => engine(DataFusionError::Shared(shared)),
         },
-        DataFusionError::ResourcesExhausted(message) => {
-            EngineError::Resources { message }.into()
-        }
+        DataFusionError::ResourcesExhausted(message) => EngineError::Resources { message }.into(),
         error @ (DataFusionError::Plan(_)
         | DataFusionError::SchemaError(..)
         | DataFusionError::SQL(..)

@@ -21,7 +21,7 @@ use std::sync::Arc;
 const QUEUE: usize = 2;
 
 /// Reads units, each partition its own, one after the other.
-pub struct UnitsExec {
+pub(crate) struct UnitsExec {
     pub(crate) what: What,
     schema: SchemaRef,
     properties: Arc<PlanProperties>,

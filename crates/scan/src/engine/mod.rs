@@ -35,7 +35,7 @@ pub use tally_sum::TallyUdaf;
 
 use crate::ScanError;
 use crate::readers::{Unit, UnitReport};
-use datafusion::arrow::array::{Array as _, AsArray as _, RecordBatch};
+use datafusion::arrow::array::{AsArray as _, RecordBatch};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::DataFusionError;
 use datafusion::logical_expr::{AggregateUDF, col};
@@ -106,32 +106,17 @@ pub fn sketch(
 /// Reads all units, in bounded memory.
 ///
 /// # Errors
-/// A file that can't be read, no room for what doesn't fit in memory, a cluster that doesn't answer.
+/// A file that can't be read, no room for what doesn't fit in memory.
 pub fn collect(
     units: &[Unit],
     hash_key: &[u8; 32],
     params: &EngineParams,
 ) -> Result<Collected, ScanError> {
     session::runtime(params)?.block_on(async {
-        let context = context(params).await?;
+        let context = session::local(params)?;
         let plan = plan(&context, units, hash_key).await.map_err(from_datafusion)?;
         run(plan, AccountsWriter::temporary(&params.temp)?).await.map_err(from_datafusion)
     })
-}
-
-/// Where plans are run.
-async fn context(params: &EngineParams) -> Result<SessionContext, ScanError> {
-    match &params.cluster {
-        None => session::local(params),
-        #[cfg(feature = "cluster")]
-        Some(address) => crate::cluster::connect(address, params).await,
-        #[cfg(not(feature = "cluster"))]
-        Some(address) => Err(EngineError::Cluster {
-            address: address.clone(),
-            message: "this program was built without clusters (feature `cluster`)".to_owned(),
-        }
-        .into()),
-    }
 }
 
 /// The plan, the same wherever it is run.

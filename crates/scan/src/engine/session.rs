@@ -19,8 +19,6 @@ pub struct EngineParams {
     pub memory_bytes: usize,
     /// Folder for what doesn't fit in memory.
     pub temp: PathBuf,
-    /// Scheduler of a cluster (`df://HOST:PORT`) that does the work; none: this process.
-    pub cluster: Option<String>,
 }
 
 /// Memory for aggregation unless told otherwise: with what readers hold, a process of less than
@@ -33,7 +31,6 @@ impl Default for EngineParams {
             threads: std::thread::available_parallelism().map_or(2, usize::from),
             memory_bytes: MEMORY_BYTES,
             temp: std::env::temp_dir(),
-            cluster: None,
         }
     }
 }

@@ -56,9 +56,10 @@ impl Tally {
     /// Bytes in memory, about.
     pub(crate) fn memory_bytes(&self) -> usize {
         let n = self.rejects.len();
-        let texts = self.rejects.first_key_value().map_or(0, |((file, ..), (reason, raw))| {
-            file.len() + reason.len() + raw.len()
-        });
+        let texts = self
+            .rejects
+            .first_key_value()
+            .map_or(0, |((file, ..), (reason, raw))| file.len() + reason.len() + raw.len());
         size_of::<Self>() + n * (96 + texts)
     }
 
@@ -70,9 +71,8 @@ impl Tally {
         let mut wanted: BTreeMap<(&str, u64), u64> =
             self.rejects.keys().map(|(file, from, _)| ((file.as_str(), *from), 0)).collect();
         let named = units.iter().map(|unit| ((unit.file.display().to_string(), start(unit)), unit));
-        let (keys, kept): (Vec<_>, Vec<&Unit>) = named
-            .filter(|((file, from), _)| wanted.contains_key(&(file.as_str(), *from)))
-            .unzip();
+        let (keys, kept): (Vec<_>, Vec<&Unit>) =
+            named.filter(|((file, from), _)| wanted.contains_key(&(file.as_str(), *from))).unzip();
         for ((file, from), first) in keys.iter().zip(first_lines(&kept)?) {
             if let Some(slot) = wanted.get_mut(&(file.as_str(), *from)) {
                 *slot = first;

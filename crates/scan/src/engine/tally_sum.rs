@@ -1,8 +1,8 @@
 //! The aggregate function `tally`: the tallies of units to the tally of all.
 
 use super::tally::Tally;
-use datafusion::arrow::array::{ArrayRef, AsArray as _, BooleanArray, LargeBinaryBuilder};
 use datafusion::arrow::array::Array as _;
+use datafusion::arrow::array::{ArrayRef, AsArray as _, BooleanArray, LargeBinaryBuilder};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
