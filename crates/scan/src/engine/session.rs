@@ -41,9 +41,15 @@ const SKIP_PARTIAL_RATIO: f64 = 0.2;
 /// Exchanges looked at for it.
 const SKIP_PARTIAL_ROWS: usize = 50_000;
 
+/// Rows that operators hand on at a time: sketches are up to 4 KB each, and merging sorted runs
+/// holds a batch of each.
+const BATCH_ROWS: usize = 1024;
+
 /// The settings of our plans.
 pub(crate) fn config(params: &EngineParams) -> SessionConfig {
-    let mut config = SessionConfig::new().with_target_partitions(params.threads.max(1));
+    let mut config = SessionConfig::new()
+        .with_target_partitions(params.threads.max(1))
+        .with_batch_size(BATCH_ROWS);
     let execution = &mut config.options_mut().execution;
     execution.skip_partial_aggregation_probe_ratio_threshold = SKIP_PARTIAL_RATIO;
     execution.skip_partial_aggregation_probe_rows_threshold = SKIP_PARTIAL_ROWS;
