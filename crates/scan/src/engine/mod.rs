@@ -13,6 +13,7 @@
 //! | `sketch`, `tally_sum` | the two aggregate functions |
 //! | `accounts` | sorted sketches on disk |
 //! | `session` | threads, memory, spilling |
+//! | `sql` | queries over logs and findings |
 
 mod accounts;
 mod batch;
@@ -21,6 +22,7 @@ mod error;
 mod exec;
 mod session;
 mod sketch;
+mod sql;
 mod table;
 mod tally;
 mod tally_sum;
@@ -29,6 +31,7 @@ pub use accounts::{Accounts, AccountsIter, AccountsWriter};
 pub use error::EngineError;
 pub use session::{EngineParams, MEMORY_BYTES};
 pub use sketch::SketchUdaf;
+pub use sql::sql;
 pub use table::ExchangesTable;
 pub use tally::{REJECTS_MAX, Tally};
 pub use tally_sum::TallyUdaf;

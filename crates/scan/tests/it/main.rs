@@ -2,4 +2,5 @@
 
 mod engine;
 mod log;
+mod sql;
 mod thread;
