@@ -20,8 +20,10 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   bench          the benchmarks of docs/benchmarks.md
   seeds [COUNT]  the demo once per seed (20 unless told otherwise), coins from the seed
   fuzz SECONDS   each fuzz target for so long (needs a nightly toolchain and cargo-fuzz)
-  bench-gateway [--quick] [PROGRAM]  the guard beside nginx, LiteLLM and Portkey (which are set up
-                 if missing); PROGRAM: not built, but this one
+  bench-gateway [--quick] [--only PARTS] [--peers PEERS] [--rounds N] [--seconds S]
+                 [--accounts N] [PROGRAM]  the guard beside nginx, LiteLLM and Portkey (which are
+                 set up if missing); PROGRAM: not built, but this one; PARTS: of throughput,latency,
+                 streams,memory,start; PEERS: of nginx,stillwatch,unexposed,portkey,litellm
   soak [SECONDS [PROGRAM]]  the guard at half load (600 s unless told otherwise; PROGRAM: not
                  built, but this one): memory, lost and doubled requests";
 
@@ -37,10 +39,9 @@ fn main() -> ExitCode {
         ["bench"] => long::bench(),
         ["seeds"] => long::seeds("20"),
         ["seeds", count] => long::seeds(count),
-        ["bench-gateway", "--quick", program @ ..] => {
-            bench_gateway(&gateway::bench::QUICK, program)
+        ["bench-gateway", flags @ ..] => {
+            gateway::options::Options::parse(flags).and_then(|plan| gateway::bench::run(&plan))
         }
-        ["bench-gateway", program @ ..] => bench_gateway(&gateway::bench::FULL, program),
         ["soak"] => gateway::soak::run("600"),
         ["soak", seconds] => gateway::soak::run(seconds),
         ["soak", seconds, program] => gateway::soak::run_program(seconds, program.as_ref()),
@@ -53,13 +54,5 @@ fn main() -> ExitCode {
             process::say(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
-    }
-}
-
-fn bench_gateway(plan: &gateway::bench::Plan, program: &[&str]) -> anyhow::Result<()> {
-    match program {
-        [] => gateway::bench::run(plan, None),
-        [program] => gateway::bench::run(plan, Some(program.as_ref())),
-        _ => anyhow::bail!("{USAGE}"),
     }
 }

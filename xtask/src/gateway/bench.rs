@@ -6,6 +6,8 @@
 
 use super::{
     load::{Load, Outcome, quantile_us, run as run_load},
+    memory,
+    options::{Options, Part},
     peers::{Bench, CHAT, Peer, QUESTION, SYSTEM, chat},
     servers::Server,
     wire::Connection,
@@ -15,54 +17,63 @@ use crate::{
     setup,
 };
 use anyhow::{Context as _, bail};
-use std::{collections::BTreeMap, fmt::Write as _, path::Path, process::Command, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path, process::Command};
 
 /// Connections of the throughput runs.
-const CONNECTIONS: u32 = 16;
+pub(super) const CONNECTIONS: u32 = 16;
 /// Accounts that share the requests, except where accounts are counted.
 const ACCOUNTS: u64 = 1_000;
 /// Rate of exposure of the guard under test.
-const RATE: f64 = 0.01;
+pub(super) const RATE: f64 = 0.01;
 
-/// How long and how often.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Plan {
-    /// Rounds; the tables show medians over them.
-    pub(crate) rounds: usize,
-    /// Of one throughput or latency run.
-    pub(crate) time: Duration,
-    /// The larger number of accounts of the memory run.
-    pub(crate) accounts: u64,
-    /// Cargo profile of the programs.
-    pub(crate) profile: &'static str,
-}
-
-/// The plan of the tables in `docs/benchmarks.md`.
-pub(crate) const FULL: Plan =
-    Plan { rounds: 5, time: Duration::from_secs(5), accounts: 1_000_000, profile: "release" };
-/// A plan to see whether everything runs.
-pub(crate) const QUICK: Plan =
-    Plan { rounds: 1, time: Duration::from_secs(2), accounts: 20_000, profile: "ci" };
+/// The guard that exposes nothing.
+const UNEXPOSED: &str = "Stillwatch, no exposures";
+/// Who is measured, in the order of the tables.
+pub(super) const PEERS: [&str; 5] = ["nginx", "Stillwatch", UNEXPOSED, "Portkey", "LiteLLM"];
 
 /// Measurements by name of gateway and of what is measured, one per round.
 type Table = BTreeMap<(&'static str, &'static str), Vec<f64>>;
 
-/// Runs everything and prints Markdown. `program`: a guard that is built already.
-pub(crate) fn run(plan: &Plan, program: Option<&Path>) -> anyhow::Result<()> {
-    setup::gateway()?;
-    let bench = programs(plan.profile, program)?;
+/// Runs what was asked for and prints Markdown.
+pub(crate) fn run(plan: &Options) -> anyhow::Result<()> {
+    if plan.wants_peers() {
+        setup::gateway()?;
+    }
+    let bench = programs(plan.profile, plan.program.as_deref())?;
     let cores = std::thread::available_parallelism()?.get();
     let threads = cores.to_string();
+    if plan.has(Part::Throughput) || plan.has(Part::Latency) {
+        gateways(&bench, plan, cores)?;
+    }
+    if plan.has(Part::Streams) {
+        let streams = bench.upstream(&["--threads", &threads, "--gap-ms", "2"])?;
+        first_event(&bench, plan, &streams)?;
+    }
     let upstream = bench.upstream(&["--threads", &threads])?;
-    let streams = bench.upstream(&["--threads", &threads, "--gap-ms", "2"])?;
+    if plan.has(Part::Memory) {
+        memory::requests(&bench, plan.accounts, &upstream)?;
+    }
+    if plan.has(Part::Start) {
+        memory::start(&bench, plan.accounts, &upstream)?;
+    }
+    Ok(())
+}
+
+/// Everyone before the same upstream, in turns.
+fn gateways(bench: &Bench, plan: &Options, cores: usize) -> anyhow::Result<()> {
+    let upstream = bench.upstream(&["--threads", &cores.to_string()])?;
     let mut peers = vec![direct(&upstream)];
-    for (name, peer) in [
-        ("nginx", bench.nginx(upstream.address)),
-        ("Stillwatch", bench.guard("Stillwatch", upstream.address, RATE)),
-        ("Stillwatch, no exposures", bench.guard("no-exposures", upstream.address, 0.0)),
-        ("Portkey", bench.portkey(upstream.address)),
-        ("LiteLLM", bench.litellm(upstream.address)),
-    ] {
+    for name in PEERS {
+        if !plan.names(name) {
+            continue;
+        }
+        let peer = match name {
+            "nginx" => bench.nginx(upstream.address),
+            "Portkey" => bench.portkey(upstream.address),
+            "LiteLLM" => bench.litellm(upstream.address),
+            UNEXPOSED => bench.guard("no-exposures", upstream.address, 0.0),
+            _ => bench.guard("Stillwatch", upstream.address, RATE),
+        };
         match peer {
             Ok(peer) => peers.push(Peer { name, ..peer }),
             Err(error) => say(&format!("absent: {name}: {error:#}")),
@@ -71,16 +82,22 @@ pub(crate) fn run(plan: &Plan, program: Option<&Path>) -> anyhow::Result<()> {
     let mut table = Table::new();
     for round in 0..plan.rounds {
         say(&format!("round {} of {}", round + 1, plan.rounds));
-        throughput(&bench, plan, &peers, &mut table)?;
-        half_load(plan, &peers, &mut table)?;
+        if plan.has(Part::Throughput) {
+            throughput(bench, plan, &peers, &mut table)?;
+        }
+        if plan.has(Part::Latency) {
+            half_load(bench, plan, &peers, &mut table)?;
+        }
     }
     let rss: Vec<_> = peers.iter().map(|p| p.server.as_ref().map(Server::rss_mb)).collect();
     show_versions(&peers, cores, plan);
-    show_throughput(&peers, &rss, &table);
-    show_half_load(&peers, &table);
-    drop(peers);
-    first_event(&bench, plan, &streams)?;
-    memory(&bench, plan, &upstream)
+    if plan.has(Part::Throughput) {
+        show_throughput(&peers, &rss, &table);
+    }
+    if plan.has(Part::Latency) {
+        show_half_load(&peers, &table);
+    }
+    Ok(())
 }
 
 /// Builds what is measured.
@@ -116,7 +133,12 @@ fn direct(upstream: &Server) -> Peer {
 }
 
 /// Requests per second at 16 connections by wrk, and the median at one connection.
-fn throughput(bench: &Bench, plan: &Plan, peers: &[Peer], table: &mut Table) -> anyhow::Result<()> {
+fn throughput(
+    bench: &Bench,
+    plan: &Options,
+    peers: &[Peer],
+    table: &mut Table,
+) -> anyhow::Result<()> {
     for peer in peers {
         let per_second = wrk(bench, plan, peer)?;
         table.entry((peer.name, "per second")).or_default().push(per_second);
@@ -135,13 +157,21 @@ fn throughput(bench: &Bench, plan: &Plan, peers: &[Peer], table: &mut Table) -> 
 }
 
 /// Half of what the guard does at most, offered to it, to nginx and to the upstream itself.
-fn half_load(plan: &Plan, peers: &[Peer], table: &mut Table) -> anyhow::Result<()> {
-    let Some(most) = table.get(&("Stillwatch", "per second")).and_then(|all| all.last()) else {
-        bail!("the guard doesn't run");
+fn half_load(
+    bench: &Bench,
+    plan: &Options,
+    peers: &[Peer],
+    table: &mut Table,
+) -> anyhow::Result<()> {
+    let known = table.get(&("Stillwatch", "per second")).and_then(|all| all.last()).copied();
+    let most = match (known, peers.iter().find(|peer| peer.name == "Stillwatch")) {
+        (Some(most), _) => most,
+        (None, Some(guard)) => wrk(bench, plan, guard)?,
+        (None, None) => bail!("the guard doesn't run"),
     };
     let rate = most / 2.0;
     table.entry(("Stillwatch", "half load")).or_default().push(rate);
-    let named = ["direct", "nginx", "Stillwatch", "Stillwatch, no exposures"];
+    let named = ["direct", "nginx", "Stillwatch", UNEXPOSED];
     for peer in peers.iter().filter(|peer| named.contains(&peer.name)) {
         let load = Load {
             address: peer.address,
@@ -160,7 +190,7 @@ fn half_load(plan: &Plan, peers: &[Peer], table: &mut Table) -> anyhow::Result<(
     Ok(())
 }
 
-fn clean(name: &str, outcome: &Outcome) -> anyhow::Result<()> {
+pub(super) fn clean(name: &str, outcome: &Outcome) -> anyhow::Result<()> {
     if outcome.failed > 0 {
         bail!(
             "{name}: {} of {} requests failed: {:?}",
@@ -173,7 +203,7 @@ fn clean(name: &str, outcome: &Outcome) -> anyhow::Result<()> {
 }
 
 /// One run of wrk.
-fn wrk(bench: &Bench, plan: &Plan, peer: &Peer) -> anyhow::Result<f64> {
+fn wrk(bench: &Bench, plan: &Options, peer: &Peer) -> anyhow::Result<f64> {
     let script = bench.dir.join("load.lua");
     let mut headers = String::new();
     for (name, value) in &peer.headers {
@@ -209,7 +239,7 @@ fn wrk(bench: &Bench, plan: &Plan, peer: &Peer) -> anyhow::Result<f64> {
 
 /// Time to the first byte of a stream, direct and through the guard, in turns; and whether all
 /// bytes are the same.
-fn first_event(bench: &Bench, plan: &Plan, streams: &Server) -> anyhow::Result<()> {
+fn first_event(bench: &Bench, plan: &Options, streams: &Server) -> anyhow::Result<()> {
     let guard = bench.guard("streams", streams.address, RATE)?;
     let peers = [direct(streams), guard];
     let mut medians = Table::new();
@@ -253,33 +283,6 @@ fn first_event(bench: &Bench, plan: &Plan, streams: &Server) -> anyhow::Result<(
     Ok(())
 }
 
-/// Resident memory with accounts, each with a key of its own.
-fn memory(bench: &Bench, plan: &Plan, upstream: &Server) -> anyhow::Result<()> {
-    let guard = bench.guard("accounts", upstream.address, RATE)?;
-    let server = guard.server.as_ref().context("it was started")?;
-    let started = server.rss_mb();
-    let mut lines = vec![format!("memory: {started:.0} MB after the start")];
-    let mut done = 0;
-    for (accounts, target) in [(10_000, 60), (plan.accounts, 400)] {
-        let load = Load {
-            address: guard.address,
-            connections: CONNECTIONS,
-            rate: None,
-            time: Duration::from_mins(20),
-            count_max: accounts - done,
-        };
-        let outcome = run_load(&load, |n| chat(done + n, u64::MAX, false, &[]));
-        clean(guard.name, &outcome)?;
-        done = accounts;
-        // Queues run empty, so that what is measured is what stays.
-        std::thread::sleep(Duration::from_secs(3));
-        lines
-            .push(format!("{:.0} MB with {accounts} accounts (target: {target})", server.rss_mb()));
-    }
-    say(&lines.join(", "));
-    Ok(())
-}
-
 fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -308,7 +311,7 @@ fn ratios(table: &Table, what: &'static str, of: &'static str, to: &'static str)
     a.iter().zip(b).map(|(a, b)| a / b).collect()
 }
 
-fn show_versions(peers: &[Peer], cores: usize, plan: &Plan) {
+fn show_versions(peers: &[Peer], cores: usize, plan: &Options) {
     let versions: Vec<String> =
         peers.iter().skip(1).map(|p| format!("{}: {}", p.name, p.version)).collect();
     let wrk = Command::new("wrk").arg("-v").output().map(|o| o.stdout).unwrap_or_default();

@@ -6,6 +6,8 @@
 pub(crate) mod bench;
 mod counting;
 mod load;
+mod memory;
+pub(crate) mod options;
 mod peers;
 mod servers;
 pub(crate) mod soak;
