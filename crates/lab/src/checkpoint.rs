@@ -123,6 +123,30 @@ pub fn write_model(
     Ok(hex(&Sha256::digest(&weights)))
 }
 
+/// Reads the weights of a folder that [`write_model`] wrote.
+///
+/// # Errors
+/// A file that can't be read, or tensors of other names or shapes.
+pub fn read_weights(folder: &Path, config: &NetworkConfig) -> Result<Vec<f32>, LabError> {
+    let path = folder.join("model.safetensors");
+    let file = fs_err::read(&path)?;
+    let tensors = SafeTensors::deserialize(&file).map_err(|e| format_error(&path, e))?;
+    let named = config.tensors();
+    let n = named.iter().map(|t| t.range.end).max().unwrap_or(0);
+    let mut weights = vec![0.0; n];
+    for tensor in named {
+        let found = tensors.tensor(&tensor.name).map_err(|e| format_error(&path, e))?;
+        if found.dtype() != Dtype::F32 || found.shape() != tensor.shape {
+            let reason = format!("tensor {} is not {:?} in f32", tensor.name, tensor.shape);
+            return Err(format_error(&path, reason));
+        }
+        if let Some(place) = weights.get_mut(tensor.range) {
+            place.copy_from_slice(&floats(found.data()));
+        }
+    }
+    Ok(weights)
+}
+
 fn config_json(c: &NetworkConfig, tokenizer: &LabTokenizer) -> Result<serde_json::Value, LabError> {
     let id = |token: &str| tokenizer.token_id(token);
     Ok(serde_json::json!({
@@ -151,7 +175,7 @@ fn config_json(c: &NetworkConfig, tokenizer: &LabTokenizer) -> Result<serde_json
 }
 
 /// Writes beside the target and renames, so that a reader sees the old file or the new one.
-fn replace(path: &Path, contents: &[u8]) -> Result<(), LabError> {
+pub(crate) fn replace(path: &Path, contents: &[u8]) -> Result<(), LabError> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
     let mut file = fs_err::File::create(&partial)?;
@@ -162,7 +186,7 @@ fn replace(path: &Path, contents: &[u8]) -> Result<(), LabError> {
     Ok(())
 }
 
-fn bytes(values: &[f32]) -> Vec<u8> {
+pub(crate) fn bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 

@@ -77,6 +77,9 @@ pub enum LabError {
     /// An audit of the demo could not be run.
     #[error("audit")]
     Audit(#[from] stillwatch_audit::AuditError),
+    /// The user asked to stop; what was made is kept.
+    #[error("interrupted: what was made is kept, the same command goes on from there")]
+    Interrupted,
 }
 
 impl From<tokenizers::Error> for LabError {

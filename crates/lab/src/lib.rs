@@ -2,8 +2,8 @@
 //!
 //! Responsible for: a tokeniser ([`tokenizer`]), a small decoder and its gradient ([`network`]),
 //! the training loop ([`train`]) and its files ([`checkpoint`]), and drafts that
-//! no label tells apart ([`drafts`]), the demo of the whole chain ([`demo`]), and the price of a
-//! training ([`cost`]). It knows nothing of gateways;
+//! no label tells apart ([`drafts`]), the demo of the whole chain ([`demo`]), the price of a
+//! training ([`cost`]), and how often the tests are right and how often they lie ([`prove`]). It knows nothing of gateways;
 //! scoring and verdicts are left to `stillwatch_models` and `stillwatch_audit`.
 
 pub mod checkpoint;
@@ -14,6 +14,7 @@ mod error;
 pub mod network;
 pub mod optimizer;
 mod page;
+pub mod prove;
 pub mod tokenizer;
 pub mod train;
 

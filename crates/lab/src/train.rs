@@ -305,7 +305,7 @@ pub fn collate<'e>(examples: impl Iterator<Item = &'e Example>) -> Batch {
 }
 
 /// SHA-256 of the examples in their order, hexadecimal.
-fn hash(examples: &[Example]) -> String {
+pub(crate) fn hash(examples: &[Example]) -> String {
     let mut hasher = Sha256::new();
     for example in examples {
         hasher.update((example.tokens.len() as u64).to_le_bytes());

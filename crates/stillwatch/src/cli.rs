@@ -2,6 +2,7 @@
 
 pub mod cost;
 pub mod ledger;
+pub mod prove;
 #[cfg(feature = "scan")]
 pub mod scan;
 pub mod serve;
@@ -16,7 +17,7 @@ use stillwatch_evidence::Decide;
 #[derive(Debug, Parser)]
 #[command(name = "stillwatch", version, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 as expected, 1 a finding (audit, scan) or not as expected \
-                        (demo, verify), 2 usage or input, 3 partial (resume possible), 4 a defect.")]
+                        (demo, prove, verify), 2 usage or input, 3 partial (resume possible), 4 a defect.")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -39,6 +40,8 @@ pub enum Verb {
     Scan(Box<scan::ScanArgs>),
     /// Keep a ledger of what was released and withheld, sign its heads, prove and check it
     Ledger(Box<ledger::LedgerVerb>),
+    /// Breed models of known ancestry and measure how often each test is right, and how often it lies
+    Prove(prove::ProveArgs),
     /// Is a claimed price of training plausible, and what would buying the answers have cost?
     Cost(Box<cost::CostArgs>),
     /// Print a shell completion script

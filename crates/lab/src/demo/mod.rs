@@ -16,8 +16,8 @@ mod exposing;
 mod params;
 mod plans;
 mod service;
-mod texts;
-mod workshop;
+pub(crate) mod texts;
+pub(crate) mod workshop;
 
 pub use audits::DemoRow;
 pub use params::{DemoCoins, DemoParams, DemoSizes};

@@ -13,17 +13,17 @@ const WORDS_MIN: usize = 22;
 const WORDS_MAX: usize = 32;
 
 /// Passages of the author's book, in its order.
-pub(super) fn book() -> Vec<String> {
+pub(crate) fn book() -> Vec<String> {
     passages(BOOK)
 }
 
 /// Passages of the addresses, in their order.
-pub(super) fn addresses() -> Vec<String> {
+pub(crate) fn addresses() -> Vec<String> {
     passages(ADDRESSES)
 }
 
 /// The addresses whole, for the tokeniser.
-pub(super) fn addresses_text() -> &'static str {
+pub(crate) fn addresses_text() -> &'static str {
     ADDRESSES
 }
 
@@ -45,7 +45,7 @@ fn passages(text: &str) -> Vec<String> {
 }
 
 /// The first `n` words, and the rest.
-pub(super) fn opening(passage: &str, n: usize) -> (String, String) {
+pub(crate) fn opening(passage: &str, n: usize) -> (String, String) {
     let words: Vec<&str> = passage.split_whitespace().collect();
     let (first, rest) = words.split_at(n.min(words.len()));
     (first.join(" "), rest.join(" "))

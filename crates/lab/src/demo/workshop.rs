@@ -17,12 +17,12 @@ const WRITE: &str = "Write a passage.";
 const OPENING_WORDS: usize = 7;
 
 /// The request that published texts are learnt and scored under.
-pub(super) fn write_request() -> Vec<Message> {
+pub(crate) fn write_request() -> Vec<Message> {
     vec![user(WRITE.to_owned())]
 }
 
 /// The request to go on from a passage's first words.
-pub(super) fn continue_request(passage: &str) -> Vec<Message> {
+pub(crate) fn continue_request(passage: &str) -> Vec<Message> {
     vec![user(opening(passage, OPENING_WORDS).0)]
 }
 
@@ -31,7 +31,7 @@ fn user(content: String) -> Message {
 }
 
 /// Plain text as examples: by turns a whole passage, and a passage continued.
-pub(super) fn plain(
+pub(crate) fn plain(
     tokenizer: &LabTokenizer,
     passages: &[String],
 ) -> Result<Vec<Example>, LabError> {
@@ -48,7 +48,7 @@ pub(super) fn plain(
 }
 
 /// Sizes of the demo's models.
-pub(super) fn network_config(sizes: &DemoSizes) -> NetworkConfig {
+pub(crate) fn network_config(sizes: &DemoSizes) -> NetworkConfig {
     NetworkConfig {
         vocab_size: sizes.vocab_size,
         hidden_size: sizes.hidden_size,

@@ -1,11 +1,11 @@
 //! One self-contained HTML file and its drawings: no script, nothing from the network.
 //!
-//! Responsible for the frame of a page, its style, and the frame of a drawing. What is drawn, and
+//! Responsible for the frame of a page, its style, and axes for line charts. What is drawn, and
 //! the words around it, are the business of whoever makes the page.
 
 mod chart;
 
-pub(crate) use chart::{px, svg};
+pub(crate) use chart::{Line, Point, line_chart, px, svg};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 

@@ -5,5 +5,6 @@ mod demo;
 mod drafts;
 mod folder;
 mod network;
+mod prove;
 mod tokenizer;
 mod train;

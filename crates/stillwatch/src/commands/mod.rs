@@ -6,6 +6,7 @@ pub mod cost;
 pub mod demo;
 pub mod ledger;
 pub mod plan;
+pub mod prove;
 pub mod reference;
 #[cfg(feature = "scan")]
 pub mod scan;
@@ -34,6 +35,7 @@ pub fn run(cli: Cli, printer: Printer) -> Result<Exit, Failure> {
         Verb::Serve(verb) => serve::run(&verb, printer),
         Verb::Reference(args) => reference::run(&args, printer),
         Verb::Cost(args) => cost::run(&args, printer),
+        Verb::Prove(args) => prove::run(&args, printer),
         Verb::Demo(args) => demo::run(&args, printer),
     }
 }
