@@ -98,8 +98,8 @@ fn intervals_are_those_of_clopper_and_pearson() {
         (8, 10, 0.443_90, 0.974_79),
     ] {
         let rate = Rate::new(count, n);
-        assert!((rate.low - low).abs() < 2e-5, "{rate:?}");
-        assert!((rate.high - high).abs() < 2e-5, "{rate:?}");
+        assert!((rate.low - low).abs() < 1e-4, "{rate:?}");
+        assert!((rate.high - high).abs() < 1e-4, "{rate:?}");
     }
     assert_eq!(clopper_pearson(0, 0, 0.05), (0.0, 1.0));
     assert_eq!(Rate::new(0, 0).rate, None);
