@@ -160,6 +160,9 @@ pub(crate) fn measure(
         .flat_map(|(sketch, i)| sketch.records.entries().iter().map(move |r| (i, r)))
         .filter(|(_, r)| coverage < coverage_min || has_text(r, items))
         .collect();
+    // A request that failed has no answer, short or long.
+    let answered: Vec<(u32, &Record)> =
+        body.iter().filter(|(_, r)| !r.has(Record::FAILED)).copied().collect();
     let share = |test: &dyn Fn(&Record) -> bool| {
         body.iter().filter(|(_, r)| test(r)).count() as f64 / body.len().max(1) as f64
     };
@@ -175,12 +178,13 @@ pub(crate) fn measure(
         repeated_within: body.iter().map(|(_, r)| f64::from(r.n) - 1.0).sum::<f64>()
             / body.iter().map(|(_, r)| f64::from(r.n)).sum::<f64>().max(1.0),
         icc_words: intraclass(&body, |r| (f64::from(r.words) + 1.0).log2()),
-        icc_answers: intraclass(&body, |r| (f64::from(r.answer_tokens) + 1.0).log2()),
+        icc_answers: intraclass(&answered, |r| (f64::from(r.answer_tokens) + 1.0).log2()),
         own_hours: own(&mut labels(&body, |r| vec![r.time_s / 3600 % 24 / 8]), &body, 1),
         own_parameters: own(&mut labels(&body, |r| vec![u32::from(r.profile)]), &body, 1),
         uniform_profile: commonest(body.iter().map(|(_, r)| u32::from(r.profile)).collect()),
         answers_ratio: {
-            let lengths: Vec<f64> = body.iter().map(|(_, r)| f64::from(r.answer_tokens)).collect();
+            let lengths: Vec<f64> =
+                answered.iter().map(|(_, r)| f64::from(r.answer_tokens)).collect();
             median(&lengths) / context.baseline.answer_tokens.max(1.0)
         },
         ..Measures::default()

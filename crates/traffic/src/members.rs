@@ -97,11 +97,10 @@ fn look(sketch: &AccountSketch, items: &[u32], by_text: bool) -> Member {
     let n_conversing =
         of_text().filter(|(r, uses)| r.n_messages > 2 || **uses == Some(true)).count();
     let n = body.len() as f64;
-    let mean = |of: &dyn Fn(&Record) -> f64| body.iter().map(|r| of(r)).sum::<f64>() / n.max(1.0);
-    let log = |r: &Record| (f64::from(r.words) + 1.0).log2();
-    let length = mean(&log);
-    let log_answer = |r: &Record| (f64::from(r.answer_tokens) + 1.0).log2();
-    let answer = mean(&log_answer);
+    let (length, length_variance) = moments(body.iter().map(|r| log(r.words)));
+    // A request that failed has no answer, short or long.
+    let answered = body.iter().filter(|r| !r.has(Record::FAILED));
+    let (answer, answer_variance) = moments(answered.map(|r| log(r.answer_tokens)));
     let mut topics: Vec<u16> =
         body.iter().flat_map(|r| r.topics).filter(|topic| *topic != 0).collect();
     topics.sort_unstable();
@@ -113,12 +112,23 @@ fn look(sketch: &AccountSketch, items: &[u32], by_text: bool) -> Member {
         conversing: n_conversing as f64 / n.max(1.0),
         n,
         length,
-        length_variance: mean(&|r| (log(r) - length).powi(2)),
+        length_variance,
         answer,
-        answer_variance: mean(&|r| (log_answer(r) - answer).powi(2)),
+        answer_variance,
         volume: f64::from(sketch.n),
         topics: topics.collect(),
     }
+}
+
+fn log(value: u16) -> f64 {
+    (f64::from(value) + 1.0).log2()
+}
+
+/// Mean and variance; 0 of nothing.
+fn moments(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+    let n = values.clone().count().max(1) as f64;
+    let mean = values.clone().sum::<f64>() / n;
+    (mean, values.map(|v| (v - mean).powi(2)).sum::<f64>() / n)
 }
 
 /// Words of the group's frame: in more than a fifth of all that the members asked. Sorted.
