@@ -12,18 +12,24 @@
 //! | [`judge`] | sketches to accounts and campaigns |
 //! | [`exhibits`] | what to look at: examples and days of flagged campaigns |
 //! | [`result`] | what is said, as JSON |
+//! | [`words`] | the same for a terminal |
+//! | [`report`] | the same as a page |
+//! | [`case`] | the folder of a case: what went in, what came out |
 //!
 //! It knows neither the gateway nor the command line, and reads neither clock nor environment.
 
+pub mod case;
 pub mod engine;
 mod error;
 pub mod exhibits;
 pub mod input;
 pub mod judge;
 pub mod readers;
+pub mod report;
 pub mod result;
 pub mod row;
 mod scan;
+pub mod words;
 
 pub use error::ScanError;
 pub use judge::{Innocents, JudgeParams};

@@ -38,6 +38,10 @@ pub struct ScanArgs {
     /// Folder of the case: hashes of the logs, result, rejects, report
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Guard configuration whose policies are replayed over the same logs for the report: who
+    /// would have been hit
+    #[arg(long, value_name = "FILE", requires = "out")]
+    pub policy: Option<PathBuf>,
     /// Print prompts in the terminal and in the report; otherwise letters are replaced by x
     #[arg(long)]
     pub show_texts: bool,

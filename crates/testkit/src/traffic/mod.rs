@@ -19,11 +19,13 @@ mod ordinary;
 mod person;
 mod place;
 mod prompts;
+mod sample;
 mod times;
 mod tools;
 
 pub use label::{Class, Kind, Label, Style};
 pub use prompts::Prompts;
+pub use sample::{sample, write_labels, write_log};
 
 use build::{Builder, Entry};
 use grammar::Language;

@@ -1,6 +1,6 @@
 //! `scan`: who harvested, by the logs that are there.
 
-mod words;
+mod case;
 
 use crate::{
     cli::scan::ScanArgs,
@@ -12,7 +12,7 @@ use std::path::Path;
 use stillwatch_evidence::{Progress as _, Reject, write_rejects};
 use stillwatch_scan::engine::EngineParams;
 use stillwatch_scan::readers::{Format, Mapping, ReadOptions};
-use stillwatch_scan::{Alpha, Innocents, ScanParams, Scanned, exhibits::exhibits, scan};
+use stillwatch_scan::{Alpha, Innocents, ScanParams, Scanned, exhibits::exhibits, scan, words};
 
 /// Scans logs and says what is found.
 pub fn run(args: &ScanArgs, printer: Printer) -> Result<Exit, Failure> {
@@ -28,6 +28,10 @@ pub fn run(args: &ScanArgs, printer: Printer) -> Result<Exit, Failure> {
     result.partial |= bars.stop_requested();
     if !args.all {
         result.keep_flagged();
+    }
+    if let Some(dir) = &args.out {
+        case::write(dir, args, &result, &exhibits, &plan, &named(&rejects))?;
+        printer.talk(&format!("case: {}", dir.display()));
     }
     if printer.is_json() {
         printer.json(&result);

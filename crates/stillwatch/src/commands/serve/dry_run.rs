@@ -6,7 +6,11 @@ use crate::{
     outcome::{Exit, Failure},
     printer::Printer,
 };
-use std::{cell::RefCell, fmt::Write as _, path::Path};
+use std::{
+    cell::RefCell,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 use stillwatch_evidence::{Exchange, JsonLines, Limits, Record, Reject};
 use stillwatch_guard::{
     GuardConfig,
@@ -26,18 +30,35 @@ struct Trouble {
 
 /// Replays the logs through the policies of the configuration.
 pub(super) fn run(args: &DryRunArgs, printer: Printer) -> Result<Exit, Failure> {
-    let text = fs_err::read_to_string(&args.policy)
-        .map_err(|e| Failure::input("config", e).file(args.policy.display()))?;
+    let (report, bad) = replay(&args.policy, &args.logs)?;
+    if let Some((n_bad, first)) = bad {
+        printer.talk(&format!("{n_bad} lines can't be read, the first: {}", first.message));
+    }
+    if printer.is_json() {
+        printer.json(&report);
+    } else {
+        printer.out(&in_words(&report));
+    }
+    Ok(Exit::Clean)
+}
+
+/// Bad lines: how many, and the first.
+type Bad = Option<(u64, Failure)>;
+
+/// Replays logs through the policies of a configuration's file.
+pub(crate) fn replay(policy: &Path, logs: &[PathBuf]) -> Result<(DryRunReport, Bad), Failure> {
+    let text = fs_err::read_to_string(policy)
+        .map_err(|e| Failure::input("config", e).file(policy.display()))?;
     // Not checked as a whole: a file with policies alone will do.
-    let config = GuardConfig::parse(&text, Some(&args.policy)).map_err(|e| failure(&e))?;
+    let config = GuardConfig::parse(&text, Some(policy)).map_err(|e| failure(&e))?;
     if config.policy.is_empty() {
-        let file = args.policy.display();
+        let file = policy.display();
         return Err(Failure::input("config", format!("{file}: no [[policy]] in it"))
             .file(file)
             .hint("`stillwatch serve example-config everything` shows how one looks"));
     }
     let trouble = RefCell::new(Trouble::default());
-    let exchanges = args.logs.iter().flat_map(|log| exchanges(log, &trouble));
+    let exchanges = logs.iter().flat_map(|log| exchanges(log, &trouble));
     let params = DryRunParams { accounts_max: config.live.accounts_max, ..DryRunParams::default() };
     let report = dry_run(&config.policy, exchanges, &params).map_err(|e| failure(&e))?;
     let trouble = trouble.into_inner();
@@ -50,15 +71,7 @@ pub(super) fn run(args: &DryRunArgs, printer: Printer) -> Result<Exit, Failure> 
                 .hint("expected JSON lines of exchanges")
         }));
     }
-    if let Some(bad) = trouble.first_bad {
-        printer.talk(&format!("{} lines can't be read, the first: {}", trouble.n_bad, bad.message));
-    }
-    if printer.is_json() {
-        printer.json(&report);
-    } else {
-        printer.out(&in_words(&report));
-    }
-    Ok(Exit::Clean)
+    Ok((report, trouble.first_bad.map(|first| (trouble.n_bad, first))))
 }
 
 /// The exchanges of one log; what can't be read goes to `trouble`.
@@ -144,7 +157,7 @@ fn in_words(report: &DryRunReport) -> String {
 }
 
 /// The stable name of a variant.
-fn name(value: impl serde::Serialize) -> String {
+pub(crate) fn name(value: impl serde::Serialize) -> String {
     let value = serde_json::to_value(value).unwrap_or_default();
     value.as_str().unwrap_or_default().to_owned()
 }

@@ -4,7 +4,7 @@
 //! variables that they name, a runtime. What the guard does is the business of `guard`.
 
 mod check;
-mod dry_run;
+pub(crate) mod dry_run;
 mod exposures;
 mod indicators;
 mod keys;

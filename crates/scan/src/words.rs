@@ -1,9 +1,9 @@
-//! What a scan found, for a terminal.
+//! What a scan found, as text for a terminal: reasons, innocent explanations, examples.
 
+use crate::exhibits::{Exhibit, redacted};
+use crate::{ScanAccount, ScanCampaign, ScanResult};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
-use stillwatch_scan::exhibits::{Exhibit, redacted};
-use stillwatch_scan::{ScanAccount, ScanCampaign, ScanResult};
 
 /// Accounts of a campaign, campaigns and single accounts that a person is shown.
 const MEMBERS_SHOWN: usize = 8;
@@ -13,8 +13,8 @@ const EXAMPLES_SHOWN: usize = 3;
 /// Characters of an example.
 const EXAMPLE_CHARS: usize = 100;
 
-/// The result as a text.
-pub(super) fn in_words(
+/// The result as a text; prompts are shown only where that is wanted, else their shape.
+pub fn in_words(
     result: &ScanResult,
     exhibits: &BTreeMap<String, Exhibit>,
     show_texts: bool,
