@@ -60,7 +60,7 @@ pub fn find_with(paths: &[String], objects: &dyn Objects) -> Result<Inputs, Scan
                 remote.extend(found.into_iter().map(|object| Log {
                     location: Location::Object(object.url),
                     bytes: object.bytes,
-                }))
+                }));
             }
             Err(error) => walk.unreadable.push((path.into(), error.to_string())),
         }

@@ -22,6 +22,7 @@ pub mod case;
 pub mod engine;
 mod error;
 pub mod exhibits;
+pub mod fuzzing;
 pub mod input;
 pub mod judge;
 pub mod readers;

@@ -79,6 +79,37 @@ impl LogRow<'_> {
         !(self.user.is_empty() && self.response.is_empty() && self.system.is_empty())
     }
 
+    /// The row with texts of its own.
+    pub fn to_owned_row(&self) -> LogRow<'static> {
+        let own = |text: &Cow<'_, str>| Cow::Owned(text.clone().into_owned());
+        LogRow {
+            id: own(&self.id),
+            account: self.account.as_ref().map(own),
+            plan: own(&self.plan),
+            time_ms: self.time_ms,
+            model: own(&self.model),
+            system: own(&self.system),
+            user: own(&self.user),
+            response: own(&self.response),
+            finish_reason: own(&self.finish_reason),
+            n_messages: self.n_messages,
+            prompt_tokens: self.prompt_tokens,
+            completion_tokens: self.completion_tokens,
+            max_tokens: self.max_tokens,
+            temperature: self.temperature,
+            top_p: self.top_p,
+            logprobs: self.logprobs,
+            stream: self.stream,
+            tools: self.tools,
+            failed: self.failed,
+            ip: own(&self.ip),
+            user_agent: own(&self.user_agent),
+            messages_json: own(&self.messages_json),
+            params_json: own(&self.params_json),
+            no_content: self.no_content,
+        }
+    }
+
     /// What detection looks at; none without an account. A missing time counts as the epoch.
     pub fn observation(&self) -> Option<Observation<'_>> {
         Some(Observation {

@@ -20,6 +20,7 @@ type Identity = (u64, u64);
 type Identity = PathBuf;
 
 #[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "it can fail on other systems")]
 fn identity(_path: &Path, metadata: &std::fs::Metadata) -> io::Result<Identity> {
     use std::os::unix::fs::MetadataExt as _;
     Ok((metadata.dev(), metadata.ino()))
@@ -56,8 +57,10 @@ impl Walk {
         let mut found = std::mem::take(&mut self.found);
         found.sort();
         let mut seen = BTreeSet::new();
-        let once = found.into_iter().filter(|(_, identity, _)| seen.insert(identity.clone()));
-        once.map(|(path, _, bytes)| Log { location: Location::File(path), bytes }).collect()
+        let log = |(path, identity, bytes)| {
+            seen.insert(identity).then_some(Log { location: Location::File(path), bytes })
+        };
+        found.into_iter().filter_map(log).collect()
     }
 
     fn glob(&mut self, pattern: &str) {

@@ -5,7 +5,7 @@
 
 use super::json::Json;
 use super::plan::ReadOptions;
-use super::{Container, Format, products, tables};
+use super::{Container, Format, parquet, products, tables};
 use crate::input::{Location, Objects};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -14,6 +14,8 @@ use stillwatch_evidence::{Limits, Lines, ReadError, Report as _, Source, Step};
 
 /// Lines of a head that vote.
 const VOTES_MAX: usize = 64;
+/// Lines of a head: documents may spread one record over many.
+const LINES_MAX: usize = 4096;
 /// Bytes of a head, beyond the first line.
 const HEAD_BYTES: u64 = 1024 * 1024;
 
@@ -96,11 +98,12 @@ pub(super) fn look(
         return Ok(None);
     }
     if magic == PARQUET_MAGIC {
-        let (format, why) = parquet(location, options)?;
+        let (format, why) = parquet::look(location, options)?;
         return Ok(Some(detected(Container::Parquet, None, format, &why)));
     }
     let path = location.to_path();
-    let source = Source::unhashed(Cursor::new(magic).chain(reader), &path).map_err(in_words)?;
+    let source = Source::unhashed(Cursor::new(magic).chain(reader), &path)
+        .map_err(|error| in_words(&error))?;
     let compression = source.compression();
     let limits = Limits { line_bytes_max: options.line_bytes_max, ..Limits::default() };
     let Some(head) = Head::read(Lines::new(source, &limits)) else { return Ok(None) };
@@ -112,7 +115,7 @@ pub(super) fn look(
     Ok(Some(detected(container, compression, format, &why)))
 }
 
-fn in_words(error: ReadError) -> String {
+fn in_words(error: &ReadError) -> String {
     let report = error.report();
     match report.hint {
         Some(hint) => format!("{}: {hint}", report.message),
@@ -120,26 +123,19 @@ fn in_words(error: ReadError) -> String {
     }
 }
 
-fn parquet(_location: &Location, _options: &ReadOptions) -> Result<(Format, String), String> {
-    Err("Parquet files of other products are not read".to_owned())
-}
-
 /// The first lines of a file.
 struct Head {
     /// Lines that aren't blank.
     lines: Vec<Vec<u8>>,
-    /// Whether the last one has its end.
-    ended: bool,
 }
 
 impl Head {
     /// Nothing where there is nothing to see.
     fn read(mut lines: Lines<'_>) -> Option<Self> {
-        let mut head = Self { lines: Vec::new(), ended: true };
-        while head.lines.len() < VOTES_MAX && lines.taken() < HEAD_BYTES {
+        let mut head = Self { lines: Vec::new() };
+        while head.lines.len() < LINES_MAX && lines.taken() < HEAD_BYTES {
             match lines.step() {
-                Ok(Step::Line { ended }) => {
-                    head.ended = ended;
+                Ok(Step::Line { .. }) => {
                     if !lines.bytes().iter().all(u8::is_ascii_whitespace) {
                         head.lines.push(lines.bytes().to_vec());
                     }
@@ -154,13 +150,13 @@ impl Head {
     fn container(&self) -> Container {
         let first = self.lines.first().map(Vec::as_slice).unwrap_or_default();
         let visible = first.iter().find(|byte| !byte.is_ascii_whitespace());
+        // One look at a few lines tells lines from a document.
         let parses = |line: &[u8]| Json::parse(line, true).is_ok();
+        let mut few = self.lines.iter().take(VOTES_MAX);
         match visible {
             Some(b'[') => Container::Json,
             // A line that is no object by itself, with another one behind it that isn't either.
-            Some(b'{') if self.lines.len() > 1 && !self.lines.iter().any(|line| parses(line)) => {
-                Container::Json
-            }
+            Some(b'{') if self.lines.len() > 1 && !few.any(|line| parses(line)) => Container::Json,
             Some(b'{') => Container::Lines,
             _ => match separator(first) {
                 Some(separator) => Container::Csv(separator),
@@ -173,7 +169,8 @@ impl Head {
         let joined = || self.lines.join(&b'\n');
         match container {
             Container::Lines => {
-                let parsed = self.lines.iter().filter_map(|line| Json::parse(line, true).ok());
+                let first = self.lines.iter().take(VOTES_MAX);
+                let parsed = first.filter_map(|line| Json::parse(line, true).ok());
                 parsed.map(Json::into_owned).collect()
             }
             Container::Json => tables::values_of_head(&joined(), VOTES_MAX),
@@ -190,13 +187,19 @@ fn separator(header: &[u8]) -> Option<u8> {
     if !text.chars().all(is_name) {
         return None;
     }
-    let times = |separator: u8| header.iter().filter(|byte| **byte == separator).count();
+    let times = |separator: u8| text.matches(char::from(separator)).count();
     let best = [b',', b'\t', b';'].into_iter().max_by_key(|separator| times(*separator))?;
     (times(best) > 0).then_some(best)
 }
 
 /// The format of most records.
-fn vote(records: &[Json<'_>], options: &ReadOptions) -> Result<(Format, String), String> {
+///
+/// # Errors
+/// No product has such records.
+pub(super) fn vote(
+    records: &[Json<'_>],
+    options: &ReadOptions,
+) -> Result<(Format, String), String> {
     let mut votes: BTreeMap<Format, (usize, &'static str)> = BTreeMap::new();
     for record in records {
         let inner = record.get("data").list().first().filter(|first| first.is_map());

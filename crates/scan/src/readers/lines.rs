@@ -18,6 +18,9 @@ const RATIO_MAX: u64 = 1000;
 /// Text that no ratio is asked of: short streams of one repeated line shrink a lot.
 const FREE_BYTES: u64 = 64 * 1024 * 1024;
 
+/// Text between two looks at the ratio.
+const LOOK_BYTES: u64 = 8 * 1024 * 1024;
+
 const BOM_BYTES: u64 = 3;
 
 /// Reads lines. A source from the middle begins one byte before the unit, and everything up to
@@ -33,6 +36,7 @@ pub(super) fn read(
     let bom = if source.has_bom() { BOM_BYTES } else { 0 };
     let mut lines = Lines::new(source, &unit.limits());
     let skipped = u64::from(in_middle);
+    let mut next_look = FREE_BYTES;
     if in_middle {
         lines.step()?;
     }
@@ -57,11 +61,12 @@ pub(super) fn read(
             }
         }
         translator.report.n_lines = number;
-        if number.is_multiple_of(ASK_EVERY) {
-            if !translator.goes_on() {
-                break;
-            }
-            if compressed && is_bomb(&lines) {
+        if number.is_multiple_of(ASK_EVERY) && !translator.goes_on() {
+            break;
+        }
+        if compressed && lines.taken() >= next_look {
+            next_look = lines.taken() + LOOK_BYTES;
+            if is_bomb(&lines) {
                 let problem = format!("it grows to more than {RATIO_MAX} times its size");
                 translator.report.damages.push(format!("{}: {problem}", unit.file.display()));
                 break;

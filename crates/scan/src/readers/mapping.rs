@@ -190,6 +190,20 @@ fn follow<'b>(json: &'b Json<'b>, step: &Step) -> &'b Json<'b> {
     }
 }
 
+/// A record whose keys are the fields of a row: our own table.
+pub(super) fn flat(record: &Json<'_>, out: &mut dyn FnMut(&LogRow<'_>)) {
+    let mut row = LogRow::default();
+    for (key, value) in record.entries() {
+        match key.as_ref() {
+            "time_ms" => set(&mut row, "time", value),
+            "messages_json" => row.messages_json = text_or_json(value),
+            "params_json" => row.params_json = text_or_json(value),
+            key => set(&mut row, key, value),
+        }
+    }
+    out(&row);
+}
+
 /// Text for a field that may hold structure: a text as it stands, anything else as JSON.
 fn text_or_json<'b>(value: &'b Json<'b>) -> Cow<'b, str> {
     match value {

@@ -13,6 +13,7 @@ mod lines;
 mod mapping;
 mod native;
 mod numbering;
+mod parquet;
 mod plan;
 mod products;
 mod report;

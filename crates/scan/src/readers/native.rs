@@ -177,7 +177,7 @@ fn slow(exchange: &Exchange, out: &mut dyn FnMut(&LogRow<'_>)) {
         id: exchange.id.as_str().into(),
         account: account.map(Into::into),
         plan: exchange.plan.as_deref().unwrap_or_default().into(),
-        time_ms: exchange.time.map(|time| time.as_millisecond()),
+        time_ms: exchange.time.map(jiff::Timestamp::as_millisecond),
         model: exchange.model.as_str().into(),
         system: talk.system.unwrap_or_default(),
         user: talk.user,

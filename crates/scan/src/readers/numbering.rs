@@ -55,7 +55,7 @@ fn count(file: &Location, starts: &[(u64, usize)]) -> io::Result<Vec<u64>> {
                 break;
             }
             let read = chunk.get(..n).unwrap_or_default();
-            lines += read.iter().filter(|byte| **byte == b'\n').count() as u64;
+            lines += read.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
             ends_line = read.last() == Some(&b'\n');
             at += n as u64;
         }

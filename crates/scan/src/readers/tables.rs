@@ -13,6 +13,8 @@ use stillwatch_evidence::Source;
 
 /// Records between two questions whether to go on.
 const ASK_EVERY: u64 = 256;
+/// Records of a head that are looked at.
+const RECORDS_MAX: usize = 64;
 /// Longest CSV record, bytes: a quote that is never closed must not swallow the file.
 const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -259,7 +261,7 @@ fn csv(
         };
         match object(header, &record) {
             Ok(json) => translator.record(line, json),
-            Err(reason) => translator.reject(line, reason, &record.as_slice().to_vec()),
+            Err(reason) => translator.reject(line, reason, record.as_slice()),
         }
         if n.is_multiple_of(ASK_EVERY) && !translator.goes_on() {
             break;
@@ -281,7 +283,8 @@ pub(super) fn records_of_head(head: &[u8], separator: u8) -> Vec<Json<'static>> 
     let mut records = builder(separator).from_reader(head).into_byte_records();
     let Some(Ok(header)) = records.next() else { return Vec::new() };
     let owned = |record| object(&header, &record).ok().map(Json::into_owned);
-    let mut found: Vec<_> = records.map_while(Result::ok).filter_map(owned).collect();
+    let mut found: Vec<_> =
+        records.map_while(Result::ok).take(RECORDS_MAX).filter_map(owned).collect();
     if found.is_empty() {
         // A table without rows still has its columns.
         found.extend(object(&header, &csv::ByteRecord::new()).ok().map(Json::into_owned));

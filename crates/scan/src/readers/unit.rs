@@ -89,6 +89,7 @@ pub fn read_unit_from(
             let stop: Stop = range.as_ref().map(|range| range.end);
             lines::read(source, unit, stop, &mut translator)?;
         }
+        (Container::Parquet, _) => super::parquet::read(unit, &mut translator)?,
         (container, _) => {
             let reader = open(0)?;
             super::tables::read(reader, container, unit, &mut translator)?;

@@ -1,6 +1,11 @@
 //! The room's tests.
 
 mod engine;
+mod input;
 mod log;
+mod readers;
+mod readers_fuzz;
+mod readers_parquet;
+mod readers_streams;
 mod sql;
 mod thread;

@@ -66,7 +66,7 @@ impl Answer {
     fn take(&mut self, row: &mut LogRow<'_>, event: &Json<'_>) {
         row.failed |= event.get("error").is_filled();
         match event.get("type").str() {
-            Some("message_start") => self.head(row, event.get("message")),
+            Some("message_start") => Self::head(row, event.get("message")),
             Some("content_block_delta") => {
                 self.text.push_str(event.at(&["delta", "text"]).str().unwrap_or_default());
             }
@@ -77,10 +77,10 @@ impl Answer {
             Some("response.output_text.delta") => {
                 self.text.push_str(event.get("delta").str().unwrap_or_default());
             }
-            Some("response.created") => self.head(row, event.get("response")),
+            Some("response.created") => Self::head(row, event.get("response")),
             Some("response.completed" | "response.incomplete" | "response.failed") => {
                 let response = event.get("response");
-                self.head(row, response);
+                Self::head(row, response);
                 self.ended(response.get("status"));
                 row.failed |= response.get("status").str() == Some("failed");
             }
@@ -91,7 +91,7 @@ impl Answer {
 
     /// A chunk of a chat or a completion. Of several choices the first one counts.
     fn chunk(&mut self, row: &mut LogRow<'_>, event: &Json<'_>) {
-        self.head(row, event);
+        Self::head(row, event);
         for choice in event.get("choices").list() {
             if choice.get("index").count().unwrap_or_default() == 0 {
                 let delta = content(choice.at(&["delta", "content"]));
@@ -102,7 +102,7 @@ impl Answer {
         }
     }
 
-    fn head(&self, row: &mut LogRow<'_>, head: &Json<'_>) {
+    fn head(row: &mut LogRow<'_>, head: &Json<'_>) {
         if row.id.is_empty() {
             row.id = head.get("id").text().into_owned().into();
         }

@@ -51,7 +51,8 @@ pub(super) fn read(format: Format, record: &mut Json<'_>, out: Out<'_>) -> Resul
             // Not the fast way: a mapping, or a record of a document.
             return super::native::read(record.to_json().as_bytes(), true, out);
         }
-        Format::ExchangeParquet | Format::Mapped => out(&LogRow::default()),
+        Format::ExchangeParquet => super::mapping::flat(record, out),
+        Format::Mapped => out(&LogRow::default()),
         Format::OpenAi => openai::read(record, out),
         Format::Anthropic => anthropic::read(record, out),
         Format::LitellmSpend => litellm::read_spend(record, out),
@@ -67,12 +68,10 @@ pub(super) fn read(format: Format, record: &mut Json<'_>, out: Out<'_>) -> Resul
 }
 
 fn native_looks(record: &Json<'_>) -> Option<&'static str> {
-    let ours = record.has_all(&["id", "messages"])
-        && !record.has("object")
-        && (record.get("response").has("text")
-            || record.has("client")
-            || (record.has("params") && record.get("messages").is_filled()));
-    ours.then_some("id, messages and response.text are there")
+    let is_list = matches!(record.get("messages"), Json::List(_));
+    let others = ["object", "choices", "call_type", "request"];
+    let ours = record.has("id") && is_list && !others.iter().any(|key| record.has(key));
+    ours.then_some("id and messages are there")
 }
 
 /// The keys that callers put a user's name under, in maps that are theirs.

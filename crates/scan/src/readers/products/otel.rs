@@ -83,7 +83,7 @@ fn span(span: &Json<'_>, attributes: &Json<'_>, shared: &Json<'_>, out: Out<'_>)
             }
         }
     }
-    row(span, attributes, out);
+    row(span, &attributes, out);
 }
 
 fn logs(resource: &Json<'_>, shared: &Json<'_>, out: Out<'_>) {
@@ -99,7 +99,7 @@ fn logs(resource: &Json<'_>, shared: &Json<'_>, out: Out<'_>) {
             if let Json::Map(entries) = body {
                 attributes.extend(entries);
             }
-            row(record, attributes, out);
+            row(record, &attributes, out);
         } else if is_message_event(&name) {
             let id = |key: &str| record.get(key).str().unwrap_or_default();
             let key = (id("traceId"), id("spanId"));
@@ -108,7 +108,7 @@ fn logs(resource: &Json<'_>, shared: &Json<'_>, out: Out<'_>) {
         }
     }
     for (record, attributes) in talks.into_values() {
-        row(record, attributes, out);
+        row(record, &attributes, out);
     }
 }
 
@@ -196,7 +196,7 @@ fn any_value<'b>(value: &'b Json<'b>) -> Json<'b> {
 }
 
 /// A span or an event as an exchange, where it is one.
-fn row(record: &Json<'_>, attributes: Attributes, out: Out<'_>) {
+fn row(record: &Json<'_>, attributes: &Attributes, out: Out<'_>) {
     let attributes = &attributes.json;
     let is_ours = attributes.entries().iter().any(|(key, _)| key.starts_with("gen_ai."));
     let operation = attributes.get("gen_ai.operation.name").str();
