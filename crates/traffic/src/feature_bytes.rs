@@ -16,17 +16,17 @@ impl Features {
     pub fn to_bytes(&self) -> [u8; Self::BYTES] {
         let mut out = [0; Self::BYTES];
         let mut rest = out.as_mut_slice();
-        put(&mut rest, self.time_ms.to_le_bytes());
+        rest = put(rest, self.time_ms.to_le_bytes());
         for number in
             [self.plan, self.prompt, self.answer_tokens, self.network, self.agent, self.week]
         {
-            put(&mut rest, number.to_le_bytes());
+            rest = put(rest, number.to_le_bytes());
         }
         for number in self.items.into_iter().chain(self.answer) {
-            put(&mut rest, number.to_le_bytes());
+            rest = put(rest, number.to_le_bytes());
         }
         for number in [self.words, self.profile].into_iter().chain(self.topics) {
-            put(&mut rest, number.to_le_bytes());
+            rest = put(rest, number.to_le_bytes());
         }
         let flags = [
             (self.asks_reasoning, ASKS_REASONING),
@@ -35,7 +35,7 @@ impl Features {
             (self.logprobs, LOGPROBS),
         ];
         let flags = flags.iter().filter(|(on, _)| *on).fold(0, |all, (_, flag)| all | flag);
-        put(&mut rest, [self.n_messages, flags]);
+        put(rest, [self.n_messages, flags]);
         out
     }
 
@@ -83,10 +83,14 @@ impl Features {
     }
 }
 
-fn put<const N: usize>(rest: &mut &mut [u8], bytes: [u8; N]) {
-    if let Some((to, behind)) = std::mem::take(rest).split_first_chunk_mut::<N>() {
-        *to = bytes;
-        *rest = behind;
+/// Writes the bytes and returns what is left behind them.
+fn put<const N: usize>(rest: &mut [u8], bytes: [u8; N]) -> &mut [u8] {
+    match rest.split_first_chunk_mut::<N>() {
+        Some((to, behind)) => {
+            *to = bytes;
+            behind
+        }
+        None => &mut [],
     }
 }
 

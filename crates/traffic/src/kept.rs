@@ -1,13 +1,12 @@
 //! What a sketch keeps, for those who test what was found: hashes and numbers, no text.
 
 use crate::features::{ITEMS, TOPICS};
-use crate::sample::Entry as _;
+use crate::sample::Entry;
 use crate::shared;
 use crate::sketch::{AccountSketch, Record};
 
 /// One kept prompt of an account and what came with it; repeats are absorbed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts of a request")]
 pub struct KeptPrompt {
     /// The prompt after normalisation, hashed.
     pub prompt: u32,
@@ -66,7 +65,7 @@ impl AccountSketch {
 
     /// Networks that it came from (of those kept), hashed, ascending.
     pub fn kept_networks(&self) -> impl Iterator<Item = u32> + '_ {
-        self.networks.entries().iter().map(|network| network.key())
+        self.networks.entries().iter().map(Entry::key)
     }
 
     /// Its commonest client with its commonest parameters, hashed; none where both are unknown.
