@@ -82,7 +82,12 @@ pub(super) fn at_end(tokens: &[&str], answer: &str) -> Result<Range<usize>, Alig
     let text = answer.as_bytes();
     let mut places = BTreeSet::from([text.len()]);
     let mut starts = Vec::new();
+    let mut straddles = false;
     for (i, token) in tokens.iter().enumerate().rev() {
+        // The text of a first token isn't shown by every server: it may be anything.
+        let unknown = i == 0 && token.is_empty();
+        straddles |=
+            places.iter().any(|&place| unknown && place > 0 || may_straddle(token, text, place));
         places = places.iter().flat_map(|&place| backward(token, text, place)).collect();
         if places.is_empty() {
             break;
@@ -94,6 +99,9 @@ pub(super) fn at_end(tokens: &[&str], answer: &str) -> Result<Range<usize>, Alig
     let Some(&start) = starts.last() else {
         return Err(AlignError::NoBoundary);
     };
+    if straddles {
+        return Err(AlignError::Ambiguous);
+    }
     // The first of the possible starts is right if whole text precedes it: that text would have
     // matched had it been part of the answer, and the marker before holds no part of a character.
     // If a part precedes a part, the boundary may lie inside the earlier token; the text of the
@@ -120,6 +128,14 @@ pub(super) fn at_end_after(
             places.iter().flat_map(|&place| backward(token, prompt.as_bytes(), place)).collect();
     }
     if places.is_empty() { Err(AlignError::NoBoundary) } else { Ok(range) }
+}
+
+/// Whether `token` may hold the end of what stands before the text besides the text's first
+/// `place` bytes. What stands before ends with a whole character, so both are shown as if alone.
+fn may_straddle(token: &str, text: &[u8], place: usize) -> bool {
+    let Some(first) = text.get(..place).filter(|first| !first.is_empty()) else { return false };
+    let shown = String::from_utf8_lossy(first);
+    token.len() > shown.len() && token.ends_with(&*shown)
 }
 
 /// Places after `token` if it stands at `place`.
@@ -221,6 +237,12 @@ mod tests {
             (&["\u{fffd}", "\u{fffd}", "\u{fffd}"], "é", Err(Ambiguous)),
             // The answer repeats the words before it: the last ones are meant.
             (&["yes", "yes"], "yes", Ok(1..2)),
+            // The first character stands with the marker, the rest is in pieces.
+            (
+                &["é", "a\né", "\u{fffd}", "\u{fffd}\u{fffd}", "\u{fffd}", "\u{fffd}", "\u{fffd}"],
+                "é🙂漢",
+                Err(Ambiguous),
+            ),
             // The template trimmed the answer.
             (&["\n", "yes"], " yes", Err(NoBoundary)),
         ];
