@@ -22,7 +22,7 @@ fn px(value: f64) -> String {
 
 /// A name cut to what fits beside a row.
 fn short(name: &str) -> String {
-    const CHARS: usize = 20;
+    const CHARS: usize = 17;
     if name.chars().count() <= CHARS {
         return name.to_owned();
     }

@@ -7,5 +7,6 @@ mod readers;
 mod readers_fuzz;
 mod readers_parquet;
 mod readers_streams;
+mod sample;
 mod sql;
 mod thread;

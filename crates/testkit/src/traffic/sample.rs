@@ -8,7 +8,7 @@ pub fn sample() -> ReplayParams {
     ReplayParams {
         seed: 20_260_907,
         days: 7,
-        ordinary: 130,
+        ordinary: 100,
         per_class: 6,
         classes: vec![
             Class::RagApplication,
