@@ -113,7 +113,7 @@ pub(super) fn week(time_s: u32) -> u32 {
 /// The value of an account, in one week or over all; none where too little is known.
 pub(super) fn value(side: Side, account: &Account, of_week: Option<u32>) -> Option<f64> {
     if side == Side::Networks {
-        return of_week.is_none().then(|| account.n_networks as f64);
+        return of_week.is_none().then_some(account.n_networks as f64);
     }
     let in_week = |p: &&KeptPrompt| of_week.is_none_or(|w| week(p.time_s) == w);
     let prompts: Vec<KeptPrompt> = account.prompts.iter().filter(in_week).copied().collect();
