@@ -22,6 +22,9 @@ const LINE_BYTES: usize = 1000;
 
 type Failure = Box<dyn std::error::Error>;
 
+/// One way of reading a file: how many lines it met.
+type Way = fn(&Path) -> Result<u64, Failure>;
+
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -41,7 +44,7 @@ fn run() -> Result<(), Failure> {
     let lines = generate(&path, mib * 1024 * 1024, seed)?;
     let bytes = path.metadata()?.len();
     say(&format!("{lines} lines, {bytes} bytes, seed {seed}"));
-    let ways: [(&str, fn(&Path) -> Result<u64, Failure>); 6] = [
+    let ways: [(&str, Way); 6] = [
         ("lines alone", |path| each_line(path, |_| true)),
         ("skip (sonic-rs)", |path| {
             each_line(path, |line| sonic_rs::from_slice::<serde::de::IgnoredAny>(line).is_ok())

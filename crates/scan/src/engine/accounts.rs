@@ -69,7 +69,7 @@ impl Accounts {
     ///
     /// # Errors
     /// The file is gone.
-    pub fn iter(&self) -> Result<AccountsIter, ScanError> {
+    pub fn read(&self) -> Result<AccountsIter, ScanError> {
         AccountsIter::open(&self.file)
     }
 
@@ -78,7 +78,7 @@ impl Accounts {
     /// # Errors
     /// The file is gone or damaged.
     pub fn load(&self) -> Result<BTreeMap<String, AccountSketch>, ScanError> {
-        self.iter()?.collect()
+        self.read()?.collect()
     }
 
     /// The accounts of a file that is kept.
@@ -100,8 +100,8 @@ impl Accounts {
     /// A file can't be read or written.
     pub fn merged(one: &Self, two: &Self, to: AccountsWriter) -> Result<Self, ScanError> {
         let mut to = to;
-        let mut one = one.iter()?;
-        let mut two = two.iter()?;
+        let mut one = one.read()?;
+        let mut two = two.read()?;
         let (mut left, mut right) = (one.next().transpose()?, two.next().transpose()?);
         loop {
             let order = match (&left, &right) {

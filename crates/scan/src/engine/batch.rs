@@ -9,6 +9,7 @@ use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
+use std::sync::Arc;
 use stillwatch_evidence::Reject;
 use stillwatch_traffic::{Extractor, Features, HashKey};
 use tokio::sync::mpsc::Sender;
@@ -115,7 +116,7 @@ impl BatchSink {
         }
         let columns = self.builders.iter_mut().map(Builder::finish).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
-        let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options);
         let sent = self.to.blocking_send(batch.map_err(|e: ArrowError| e.into()));
         self.closed |= sent.is_err();
         (self.rows, self.text_bytes) = (0, 0);

@@ -103,8 +103,9 @@ pub(crate) fn from_datafusion(error: DataFusionError) -> ScanError {
                 Err(inner) => engine(DataFusionError::External(inner)),
             },
         },
-        DataFusionError::Context(_, inner) => from_datafusion(*inner),
-        DataFusionError::Diagnostic(_, inner) => from_datafusion(*inner),
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
+            from_datafusion(*inner)
+        }
         DataFusionError::Shared(inner) => match std::sync::Arc::try_unwrap(inner) {
             Ok(inner) => from_datafusion(inner),
             Err(shared) => engine(DataFusionError::Shared(shared)),

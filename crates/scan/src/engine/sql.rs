@@ -41,7 +41,7 @@ pub fn sql(
     let options =
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     session::runtime(params)?.block_on(async {
-        let frame = context.sql_with_options(query, options).await.map_err(explain)?;
+        let frame = context.sql_with_options(query, options).await.map_err(|e| explain(&e))?;
         frame.collect().await.map_err(from_datafusion)
     })
 }
@@ -55,7 +55,7 @@ fn names(context: &SessionContext, query: &str) -> Result<Vec<String>, DataFusio
     Ok(references.iter().map(TableReference::table).map(str::to_lowercase).collect())
 }
 
-fn explain(error: DataFusionError) -> ScanError {
+fn explain(error: &DataFusionError) -> ScanError {
     EngineError::Query {
         message: error.strip_backtrace(),
         hint: Some(

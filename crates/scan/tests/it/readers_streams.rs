@@ -1,6 +1,7 @@
 //! Streams as they come: cut, compressed, damaged, mixed, in pieces.
 
 use proptest::prelude::*;
+use std::fmt::Write as _;
 use std::io::Write as _;
 use stillwatch_scan::fuzzing::{Kept, read_bytes};
 use stillwatch_scan::input;
@@ -178,7 +179,7 @@ fn lines_are_numbered_in_their_file() {
     for n in 0..200 {
         text += &line(n);
         if n % 20 == 0 {
-            text += &format!("broken {n}\n\n");
+            writeln!(text, "broken {n}\n").expect("strings take all");
         }
     }
     fs_err::write(&path, &text).expect("written");

@@ -47,7 +47,7 @@ fn its_campaigns_are_flagged_and_its_innocents_are_not() {
     let right = flagged.iter().filter(|a| harvests.contains(a)).count();
     assert_eq!(right, flagged.len(), "an innocent is flagged");
     assert!(10 * right >= 9 * harvests.len(), "{right} of {}", harvests.len());
-    assert_eq!(result.n_accounts as usize, labels().len());
+    assert_eq!(result.n_accounts, labels().len() as u64);
 }
 
 #[test]
