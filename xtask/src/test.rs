@@ -15,7 +15,7 @@ const DENY: &str = "0.20.2";
 
 type Step = (&'static str, fn() -> anyhow::Result<()>);
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     ("set-up", setup::run),
     ("format", || process::run("cargo", &["fmt", "--all", "--check"])),
     ("tidy", tidy::run),
@@ -52,6 +52,7 @@ const STEPS: [Step; 11] = [
     ("soak", || gateway::soak::run_program("60", &process::built())),
     ("references", || generate::run_program(generate::Mode::Check, &process::built())),
     ("demo", demo),
+    ("prove", prove),
     ("licences", deny),
 ];
 
@@ -92,6 +93,19 @@ fn demo() -> anyhow::Result<()> {
         fs_err::remove_dir_all(&out)?;
     }
     process::run(&process::built().to_string_lossy(), &["demo", "--out", "target/demo"])
+}
+
+/// The proving ground, in a fresh folder, with few throws: exit code 0 means as expected.
+fn prove() -> anyhow::Result<()> {
+    let out = process::root().join("target/prove");
+    if out.exists() {
+        fs_err::remove_dir_all(&out)?;
+    }
+    let program = process::built();
+    process::run(
+        &program.to_string_lossy(),
+        &["prove", "--throws", "1000", "--out", "target/prove"],
+    )
 }
 
 /// nextest where it is installed, `cargo test` elsewhere.
