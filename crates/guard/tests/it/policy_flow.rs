@@ -396,7 +396,9 @@ async fn policy_public_pages_tell_the_account_and_nobody_else() {
     assert_eq!(said["since"], "2026-11-18T11:06:40Z");
     assert_eq!(said["measured"][0]["code"], "shared_text");
     assert!(said["contest"].as_str().is_some_and(|how| how.contains("/appeal")));
-    assert!(!text.contains("-account") && !text.contains("c-1"), "{text}");
+    // The decision's own id is random, and may hold the campaign's by chance.
+    let rest = text.replace(&id, "");
+    assert!(!rest.contains("-account") && !rest.contains("c-1"), "{text}");
     assert_eq!(response.headers()["cache-control"], "no-store");
 
     let html = [("accept", "text/html,application/xhtml+xml")];
